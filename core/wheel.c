@@ -1,0 +1,428 @@
+/*
+ * wheel - who is due, and when
+ *
+ * A place names a list of the wheel: 0 none, 1 'due', 64 * (level + 1) + s the
+ * slot s of a level. An entry knows its place, so that it is taken out in O(1).
+ *
+ * Why a slot can be moved down where it lies. Once 'tick' is the start of slot
+ * s of level n, digit n of 'tick' is s. An entry belongs to that slot only if
+ * its highest digit that differs from those of 'tick' is digit n and is s; no
+ * such entry exists. So nothing is armed into the slot while it is drained,
+ * nor until 'tick' has left it, and 'tick' stays until it is empty.
+ *
+ * Why 'tick' may pass on to any tick before the next occupied slot. Take an
+ * entry at level n: the new tick lies between the old one and that slot, which
+ * agree above digit n, so it agrees there too; and its digit n is still below
+ * the entry's. The entry is where it belongs.
+ */
+#include "wheel.h"
+
+enum {
+  PLACE_IDLE = 0,
+  PLACE_DUE = 1,
+  STEP = 64,       /* entries moved down in one call of wheel_pop, at most */
+  GLANCE = 8,      /* entries that wheel_next looks at, at most */
+  COUNTER_MAX = 64 /* 2^64 runs do not fit into memory */
+};
+
+#define ORDER_MASK ((UINT64_C(1) << 52) - 1)
+#define PLACE_MASK ((1U << 10) - 1)
+#define SIGN_BIT (UINT64_C(1) << 63)
+#define ENTRY(k) LIST_ELEMENT(k, struct wheel_entry, link)
+
+/* Flipping the sign bit keeps the order of all int64_t. */
+static uint64_t tick_of(int64_t ns)
+{
+  return ((uint64_t)ns ^ SIGN_BIT) >> WHEEL_TICK_BITS;
+}
+
+static int64_t first_ns(uint64_t tick)
+{
+  return (int64_t)((tick << WHEEL_TICK_BITS) ^ SIGN_BIT);
+}
+
+static int64_t last_ns(uint64_t tick)
+{
+  return first_ns(tick) + ((1 << WHEEL_TICK_BITS) - 1);
+}
+
+static bool before(const struct wheel_entry *a, const struct wheel_entry *b)
+{
+  if (a->deadline_ns != b->deadline_ns) return a->deadline_ns < b->deadline_ns;
+  return a->order < b->order;
+}
+
+static unsigned level_of(unsigned place)
+{
+  return place / WHEEL_SLOTS - 1;
+}
+
+static unsigned digit_of(unsigned place)
+{
+  return place % WHEEL_SLOTS;
+}
+
+static struct list *list_at(struct wheel *w, unsigned place)
+{
+  if (place == PLACE_DUE) return &w->due;
+  return &w->slot[level_of(place)][digit_of(place)];
+}
+
+/* The place of 'tick', which is not before the wheel's. */
+static unsigned place_of(const struct wheel *w, uint64_t tick)
+{
+  uint64_t differs = tick ^ w->tick;
+  unsigned top_bit = 63U - (unsigned)__builtin_clzll(differs | 1);
+  unsigned level = top_bit / WHEEL_DIGIT_BITS;
+  unsigned digit = (unsigned)(tick >> level * WHEEL_DIGIT_BITS) % WHEEL_SLOTS;
+  return (level + 1) * WHEEL_SLOTS + digit;
+}
+
+/* The tick at which the slot of 'place' begins. */
+static uint64_t slot_tick(const struct wheel *w, unsigned place)
+{
+  unsigned shift = level_of(place) * WHEEL_DIGIT_BITS;
+  uint64_t above = w->tick >> shift & ~(uint64_t)(WHEEL_SLOTS - 1);
+  return (above | digit_of(place)) << shift;
+}
+
+/* The place of the earliest slot; PLACE_IDLE when all are empty. */
+static unsigned first_place(const struct wheel *w)
+{
+  if (w->moving != PLACE_IDLE) return w->moving;
+  for (unsigned level = 0; level < WHEEL_LEVELS; level++) {
+    if (w->occupied[level] != 0) {
+      return (level + 1) * WHEEL_SLOTS + (unsigned)__builtin_ctzll(w->occupied[level]);
+    }
+  }
+  return PLACE_IDLE;
+}
+
+/* Nothing in the slot of 'place' is earlier. */
+static int64_t earliest_in(const struct wheel *w, unsigned place)
+{
+  uint64_t tick = slot_tick(w, place);
+  return tick == w->tick ? w->rest_ns : first_ns(tick);
+}
+
+/* Says that the list of 'place' has become empty. */
+static void emptied(struct wheel *w, unsigned place)
+{
+  if (place == PLACE_DUE) return;
+  w->occupied[level_of(place)] &= ~(UINT64_C(1) << digit_of(place));
+  if (place == w->moving) w->moving = PLACE_IDLE;
+}
+
+/*
+ * Both put 'e' into its list and answer the place. The caller writes it: order
+ * and place in one store, which wheel_disarm then reads without a stall.
+ */
+
+/* Takes a deadline after collected_ns. */
+static unsigned put_in_slot(struct wheel *w, struct wheel_entry *e)
+{
+  uint64_t tick = tick_of(e->deadline_ns);
+  unsigned place = place_of(w, tick);
+  if (tick == w->tick && e->deadline_ns < w->rest_ns) w->rest_ns = e->deadline_ns;
+  w->occupied[level_of(place)] |= UINT64_C(1) << digit_of(place);
+  list_append(list_at(w, place), &e->link);
+  return place;
+}
+
+/* Takes the entry armed last. Most are the latest too: the search begins there. */
+static unsigned put_in_due(struct wheel *w, struct wheel_entry *e)
+{
+  if (list_empty(&w->due) || e->deadline_ns < ENTRY(w->due.first)->deadline_ns) {
+    list_prepend(&w->due, &e->link);
+    return PLACE_DUE;
+  }
+  struct list_link *at = list_last(&w->due);
+  while (e->deadline_ns < ENTRY(at)->deadline_ns) at = at->prev;
+  list_link_after(at, &e->link);
+  return PLACE_DUE;
+}
+
+void wheel_init(struct wheel *w, int64_t now_ns)
+{
+  *w = (struct wheel){
+    .tick = tick_of(now_ns),
+    .now_ns = now_ns,
+    .collected_ns = now_ns,
+    .rest_ns = INT64_MAX,
+  };
+}
+
+void wheel_entry_init(struct wheel_entry *e)
+{
+  *e = (struct wheel_entry){.place = PLACE_IDLE};
+}
+
+void wheel_arm(struct wheel *w, struct wheel_entry *e, int64_t deadline_ns)
+{
+  e->deadline_ns = deadline_ns;
+  unsigned place = deadline_ns > w->collected_ns ? put_in_slot(w, e) : put_in_due(w, e);
+  e->order = ++w->armings & ORDER_MASK;
+  e->place = place & PLACE_MASK;
+  w->count++;
+}
+
+bool wheel_disarm(struct wheel *w, struct wheel_entry *e)
+{
+  unsigned place = e->place;
+  if (place == PLACE_IDLE) return false;
+  struct list *l = list_at(w, place);
+  list_remove(l, &e->link);
+  if (list_empty(l)) emptied(w, place);
+  e->place = PLACE_IDLE;
+  w->count--;
+  return true;
+}
+
+/* The earliest deadline in a short list; in a long one, 'bound_ns'. */
+static int64_t glance(const struct list *l, int64_t bound_ns)
+{
+  int64_t earliest_ns = INT64_MAX;
+  int seen = 0;
+  for (const struct list_link *k = l->first; k != NULL; k = list_after(l, k)) {
+    if (seen++ == GLANCE) return bound_ns;
+    if (ENTRY(k)->deadline_ns < earliest_ns) earliest_ns = ENTRY(k)->deadline_ns;
+  }
+  return earliest_ns;
+}
+
+/* A program of a few timers is woken when the first is due, not once a level. */
+int64_t wheel_next(const struct wheel *w)
+{
+  if (!list_empty(&w->due)) return ENTRY(w->due.first)->deadline_ns;
+  unsigned place = first_place(w);
+  if (place == PLACE_IDLE) return WHEEL_NEVER;
+  if (place == w->moving) return w->rest_ns;
+  return glance(&w->slot[level_of(place)][digit_of(place)], earliest_in(w, place));
+}
+
+/*
+ * Sorting: a merge sort of chains (linked by 'next', ended by NULL) that begins
+ * with the runs it finds, so that what lies in arming order costs one pass.
+ */
+
+/* Cuts the longest ascending run off the head of '*chain'. */
+static struct list_link *cut_run(struct list_link **chain)
+{
+  struct list_link *run = *chain, *last = run;
+  while (last->next != NULL && before(ENTRY(last), ENTRY(last->next))) last = last->next;
+  *chain = last->next;
+  last->next = NULL;
+  return run;
+}
+
+static struct list_link *merge(struct list_link *a, struct list_link *b)
+{
+  struct list_link *merged, **tail = &merged;
+  while (a != NULL && b != NULL) {
+    struct list_link **from = before(ENTRY(b), ENTRY(a)) ? &b : &a;
+    *tail = *from;
+    tail = &(*from)->next;
+    *from = *tail;
+  }
+  *tail = a != NULL ? a : b;
+  return merged;
+}
+
+/* merged[i] is empty or made of 2^i runs: a binary counter of the runs seen. */
+static struct list_link *sort_chain(struct list_link *chain)
+{
+  struct list_link *merged[COUNTER_MAX] = {NULL}, *all = NULL;
+  while (chain != NULL) {
+    struct list_link *run = cut_run(&chain);
+    size_t i = 0;
+    for (; merged[i] != NULL; i++) {
+      run = merge(merged[i], run);
+      merged[i] = NULL;
+    }
+    merged[i] = run;
+  }
+  for (size_t i = 0; i < COUNTER_MAX; i++) all = merge(merged[i], all);
+  return all;
+}
+
+static void sort(struct list *l)
+{
+  list_last(l)->next = NULL;
+  struct list_link *last = l->first = sort_chain(l->first);
+  for (; last->next != NULL; last = last->next) last->next->prev = last;
+  last->next = l->first;
+  l->first->prev = last;
+}
+
+/* Comes to a slot of level 0: takes what is due into 'due', which is empty. */
+static void collect(struct wheel *w, unsigned place)
+{
+  struct list *slot = list_at(w, place), all = *slot;
+  struct list_link *k;
+  bool sorted = true;
+  w->tick = slot_tick(w, place);
+  w->collected_ns = w->now_ns < last_ns(w->tick) ? w->now_ns : last_ns(w->tick);
+  w->rest_ns = INT64_MAX;
+  list_init(slot);
+  while ((k = list_pop(&all)) != NULL) {
+    struct wheel_entry *e = ENTRY(k);
+    if (e->deadline_ns > w->collected_ns) {
+      if (e->deadline_ns < w->rest_ns) w->rest_ns = e->deadline_ns;
+      list_append(slot, k);
+      continue;
+    }
+    if (!list_empty(&w->due) && before(e, ENTRY(list_last(&w->due)))) sorted = false;
+    list_append(&w->due, k);
+    e->place = PLACE_DUE;
+  }
+  if (!sorted) sort(&w->due);
+  if (list_empty(slot)) emptied(w, place);
+}
+
+/* Comes to a slot above level 0: 'tick' is its start, and nothing has moved yet. */
+static void begin_moving(struct wheel *w, unsigned place)
+{
+  w->tick = slot_tick(w, place);
+  w->rest_ns = first_ns(w->tick);
+  w->collected_ns = w->rest_ns - 1;
+  w->moving = place;
+}
+
+/*
+ * Moves up to 'limit' entries down from the slot 'moving'; answers how many.
+ * The two ends take turns, because on the way along a chain each entry is a
+ * cache miss, and of two chains the misses overlap. What comes from the front
+ * goes to the back, what comes from the back to the front: a list is at most
+ * rotated, and sorting two runs is one merge.
+ */
+static unsigned move_down(struct wheel *w, unsigned limit)
+{
+  unsigned from = w->moving, moved = 0;
+  struct list *slot = list_at(w, from);
+  for (; moved < limit && !list_empty(slot); moved++) {
+    bool front = moved % 2 == 0;
+    struct list_link *k = front ? slot->first : list_last(slot);
+    list_remove(slot, k);
+    unsigned place = put_in_slot(w, ENTRY(k));
+    if (!front) list_at(w, place)->first = k;
+    ENTRY(k)->place = place & PLACE_MASK;
+  }
+  if (list_empty(slot)) emptied(w, from);
+  return moved;
+}
+
+/* Passes on to now: nothing is due, and no slot begins before. */
+static void pass_on(struct wheel *w)
+{
+  uint64_t tick = tick_of(w->now_ns);
+  w->collected_ns = w->now_ns;
+  if (tick == w->tick) return;
+  w->tick = tick;
+  w->rest_ns = INT64_MAX;
+}
+
+/* Goes on towards now while 'due' is empty. True: STEP entries have moved, there may be more. */
+static bool advance(struct wheel *w)
+{
+  for (unsigned moved = 0; moved < STEP;) {
+    unsigned place = first_place(w);
+    if (place == PLACE_IDLE || earliest_in(w, place) > w->now_ns) {
+      pass_on(w);
+      return false;
+    }
+    if (level_of(place) == 0) {
+      collect(w, place);
+      return false;
+    }
+    if (place != w->moving) begin_moving(w, place);
+    moved += move_down(w, STEP - moved);
+  }
+  return true;
+}
+
+struct wheel_entry *wheel_pop(struct wheel *w, int64_t now_ns, bool *more)
+{
+  if (now_ns > w->now_ns) w->now_ns = now_ns;
+  *more = list_empty(&w->due) && advance(w);
+  if (list_empty(&w->due)) return NULL;
+  struct wheel_entry *e = ENTRY(w->due.first);
+  wheel_disarm(w, e);
+  return e;
+}
+
+void wheel_unpop(struct wheel *w, struct wheel_entry *e)
+{
+  list_prepend(&w->due, &e->link);
+  e->place = PLACE_DUE;
+  w->count++;
+}
+
+/* For wheel_check: each answers what is broken, or NULL. */
+
+static const char *check_due(const struct wheel *w, const struct list_link *k)
+{
+  const struct list_link *next = list_after(&w->due, k);
+  if (ENTRY(k)->deadline_ns > w->collected_ns) return "due: an entry is not due";
+  if (next != NULL && !before(ENTRY(k), ENTRY(next))) return "due: not sorted";
+  return NULL;
+}
+
+static const char *check_slot(const struct wheel *w, unsigned place, const struct list_link *k)
+{
+  uint64_t tick = tick_of(ENTRY(k)->deadline_ns);
+  unsigned shift = level_of(place) * WHEEL_DIGIT_BITS;
+  if (ENTRY(k)->deadline_ns <= w->collected_ns) return "slot: an entry has been passed";
+  if (tick == w->tick && ENTRY(k)->deadline_ns < w->rest_ns) return "slot: rest_ns is late";
+  if (place == w->moving) {
+    if (tick >> shift != w->tick >> shift) return "slot: an entry is not of the moving slot";
+  } else if (place_of(w, tick) != place) {
+    return "slot: an entry is in the wrong place";
+  }
+  return NULL;
+}
+
+/* Walks the list of 'place' and adds its length to '*count'. */
+static const char *check_list(const struct wheel *w, unsigned place, size_t *count)
+{
+  const struct list *l = place == PLACE_DUE ? &w->due : &w->slot[level_of(place)][digit_of(place)];
+  for (const struct list_link *k = l->first; k != NULL; k = list_after(l, k)) {
+    if (++*count > w->count) return "more entries lie in the wheel than are counted";
+    if (k->next->prev != k) return "a list is torn";
+    if (ENTRY(k)->place != place) return "an entry does not know its place";
+    const char *broken = place == PLACE_DUE ? check_due(w, k) : check_slot(w, place, k);
+    if (broken != NULL) return broken;
+  }
+  return NULL;
+}
+
+static const char *check_state(const struct wheel *w)
+{
+  uint64_t collected = tick_of(w->collected_ns);
+  if (w->collected_ns > w->now_ns) return "collected_ns is after now_ns";
+  if (collected != w->tick && w->collected_ns != first_ns(w->tick) - 1) {
+    return "collected_ns is not at tick";
+  }
+  if (w->rest_ns < first_ns(w->tick)) return "rest_ns is before tick";
+  if (w->moving == PLACE_IDLE) return NULL;
+  if (level_of(w->moving) == 0) return "a slot of level 0 moves down";
+  if (list_empty(&w->slot[level_of(w->moving)][digit_of(w->moving)]))
+    return "an empty slot moves down";
+  return NULL;
+}
+
+const char *wheel_check(const struct wheel *w)
+{
+  size_t count = 0;
+  const char *broken = check_state(w);
+  if (broken == NULL) broken = check_list(w, PLACE_DUE, &count);
+  for (unsigned place = WHEEL_SLOTS; place < (WHEEL_LEVELS + 1) * WHEEL_SLOTS; place++) {
+    unsigned level = level_of(place), digit = digit_of(place);
+    bool bit = (w->occupied[level] >> digit & 1) != 0;
+    if (broken == NULL && bit == list_empty(&w->slot[level][digit]))
+      broken = "a bit does not tell of its slot";
+    if (broken == NULL) broken = check_list(w, place, &count);
+  }
+  if (broken == NULL && count != w->count)
+    broken = "fewer entries lie in the wheel than are counted";
+  return broken;
+}
