@@ -1,0 +1,14 @@
+/*
+ * cause - why a context ended: a text, a code, a pointer; counted
+ *
+ * Knows platform.h and ctx.h.
+ */
+#ifndef CTX_CAUSE_H
+#define CTX_CAUSE_H
+
+#include "ctx.h"
+
+/* The cause that only repeats an err; not counted: retain and release leave it alone. */
+const ctx_cause *cause_of_err(int err);
+
+#endif

@@ -1,0 +1,69 @@
+/*
+ * context - what a context is: node + engine + values + deadline, put together
+ *
+ * One memory block a context, as long as its kind needs. What is fixed at birth
+ * is read without a lock.
+ *
+ * Always true: the effective deadline of a context is the earliest of its own
+ * wish and that of the node it hangs on; its entry is armed exactly while it is
+ * live and its own wish is the earlier one. A done context has no hooks.
+ *
+ * Knows tree.h, engine.h and all below them; hook.h for what runs at the end.
+ */
+#ifndef CTX_CONTEXT_H
+#define CTX_CONTEXT_H
+
+#include "platform.h"
+
+#include "engine.h"
+#include "list.h"
+#include "tree.h"
+
+struct ctx_context {
+  struct node node;
+  ctx_engine *engine;         /* fixed at birth */
+  struct ctx_context *values; /* the nearest value context, itself included; fixed at birth */
+  /* Only where the node can end: */
+  struct list hooks;          /* to run at the end; under node.lock; empty from the end on */
+  int64_t deadline_ns;        /* effective; atomic; CTX_NEVER: none */
+};
+
+/* NODE_DEADLINE */
+struct deadline_context {
+  struct ctx_context context;
+  struct wheel_entry wish; /* the own deadline; in the wheel while it is the effective one */
+  ctx_cause *cause;        /* of an end by the own deadline; owned, may be NULL; fixed at birth */
+};
+
+/* NODE_VALUE; all fixed at birth */
+struct value_context {
+  struct ctx_context context;
+  const void *key;
+  void *value;
+  void (*drop)(void *value);
+};
+
+static inline ctx_context *context_of_node(struct node *n)
+{
+  return (ctx_context *)(void *)n;
+}
+
+/* The context whose end 'c' shows, or NULL when it never ends. */
+static inline ctx_context *context_ending(ctx_context *c)
+{
+  struct node *n = node_ending(&c->node);
+  return n != NULL ? context_of_node(n) : NULL;
+}
+
+static inline bool state_is_done(uint32_t state)
+{
+  return state == CTX_CANCELED || state == CTX_DEADLINE_EXCEEDED;
+}
+
+/* Makes a root ('kind' background or todo) in memory that comes from the engine's. */
+void context_init_root(ctx_context *c, ctx_engine *e, enum node_kind kind, ctx_context *parent);
+
+/* Ends 'c', an entry's owner that the caller has retained, by its own deadline. */
+bool context_expire(struct deadline_context *d);
+
+#endif

@@ -1,0 +1,443 @@
+/*
+ * ctx - a context engine for C
+ *
+ * A context carries three things down a tree of work: the news that the work
+ * is to end, and why; the instant by which it must have ended; and the values
+ * of the request. The idea is that of Go's package context; the rules are
+ * numbered in docs/semantics.md.
+ *
+ *     ctx_context *request = ctx_with_timeout(ctx_background(), CTX_SECONDS(3));
+ *     while (!ctx_done(request)) step();
+ *     ctx_cancel(request);
+ *     ctx_release(request);
+ *
+ * What holds for every function here:
+ *
+ *   units     Times are int64_t nanoseconds (the suffix _ns). A deadline is an
+ *             instant on the clock of the engine, a timeout is counted from now.
+ *             CTX_NEVER as either means none; sums saturate at it.
+ *   NULL      A constructor refuses a NULL parent with EINVAL. Releasing and
+ *             canceling NULL do nothing. All else wants a real object.
+ *   owns      "gives": the caller must release it. "takes": the callee will.
+ *             "borrows": neither; it need only live through the call, or as
+ *             long as is said.
+ *   fails     A constructor that fails gives NULL with errno, and nothing has
+ *             changed. What cancels, fires, wakes, stops or releases cannot fail
+ *             and allocates nothing.
+ *   threads   Any thread, at any time, unless a contract says otherwise. No
+ *             lock of the engine is held while a function of yours runs.
+ *   hooks     A hook may call everything here, on its own context too, except
+ *             what a contract forbids.
+ *   state     done, err and cause are one word, published once: no thread sees
+ *             one without the others, and what the canceling thread wrote
+ *             before is visible to whoever sees the end.
+ *
+ * Names that begin with ctx__ are not for use.
+ */
+#ifndef CTX_H
+#define CTX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#ifndef CTX_API
+#define CTX_API
+#endif
+
+#define CTX_VERSION_MAJOR 0
+#define CTX_VERSION_MINOR 1
+#define CTX_VERSION_PATCH 0
+
+#define CTX_NEVER INT64_MAX
+#define CTX_SECONDS(n) ((int64_t)(n) * 1000000000)
+#define CTX_MS(n) ((int64_t)(n) * 1000000)
+
+typedef struct ctx_context ctx_context; /* a context, counted */
+typedef struct ctx_engine ctx_engine;   /* whose time it is: a clock, a wheel, a driver */
+typedef struct ctx_cause ctx_cause;     /* why a context ended, counted */
+typedef struct ctx_hook ctx_hook;       /* a function run once, at the end of a context */
+typedef struct ctx_timer ctx_timer;     /* a function run once, at an instant */
+
+/* The two ways to end; 0 stands for "not ended". */
+enum { CTX_CANCELED = 1, CTX_DEADLINE_EXCEEDED = 2 };
+
+/* ---- asking a context ------------------------------------------------- */
+
+/* States above the two errors: live, but there is more to ask than this word. */
+enum { CTX__LIVE = 0, CTX__LIVE_TIMED = 3, CTX__ELSEWHERE = 4 };
+
+CTX_API int ctx__err_asked(const ctx_context *c);
+
+/*
+ * ctx_err: 0 while 'c' lives; then CTX_CANCELED or CTX_DEADLINE_EXCEEDED, for
+ * ever. One load, where the answer needs no clock: the state is the first word
+ * of a context, which is part of the ABI. From the instant of the deadline on
+ * the answer is CTX_DEADLINE_EXCEEDED, whether or not a driver has run: the
+ * query itself ends the context then, and leaves its hooks to the driver.
+ *
+ *   owns     borrows
+ *   fails    never
+ *   threads  any; a call that ends a context waits for a cancel under way above it
+ */
+static inline int ctx_err(const ctx_context *c)
+{
+  uint32_t state = __atomic_load_n((const uint32_t *)c, __ATOMIC_ACQUIRE);
+  return state <= CTX_DEADLINE_EXCEEDED ? (int)state : ctx__err_asked(c);
+}
+
+/* ctx_done: whether 'c' has ended; as ctx_err. */
+static inline bool ctx_done(const ctx_context *c)
+{
+  return ctx_err(c) != 0;
+}
+
+/*
+ * ctx_cause_of: NULL while 'c' lives; then what the canceler gave, and where he
+ * gave nothing a cause that only repeats the err. That of the context that ended
+ * first, when the end came down from an ancestor.
+ *
+ *   owns     gives nothing: valid as long as 'c'
+ *   fails    never
+ *   threads  any
+ */
+CTX_API const ctx_cause *ctx_cause_of(const ctx_context *c);
+
+/*
+ * ctx_deadline: the earliest deadline of 'c' and its ancestors, CTX_NEVER when
+ * there is none. The same answer before and after the end.
+ */
+CTX_API int64_t ctx_deadline(const ctx_context *c);
+
+/*
+ * ctx_value: what the nearest context, from 'c' upwards, holds for 'key' (keys
+ * are compared by address); NULL when none does, or when it holds NULL. Costs a
+ * step for each value context above 'c', and nothing for the others.
+ *
+ *   owns     gives nothing: valid as long as 'c'
+ */
+CTX_API void *ctx_value(const ctx_context *c, const void *key);
+
+/* ctx_engine_of: the engine that 'c' lives in; valid until it is closed. */
+CTX_API ctx_engine *ctx_engine_of(const ctx_context *c);
+
+/* ctx_strerror: "context canceled", "context deadline exceeded"; for 0 "no error". */
+CTX_API const char *ctx_strerror(int err);
+
+/* ---- making contexts -------------------------------------------------- */
+
+/*
+ * ctx_background, ctx_todo: the roots of the default engine, which is made at
+ * the first call. Never done, no deadline, no values.
+ *
+ *   owns     gives nothing: they live as long as the process
+ *   fails    never
+ *   threads  any
+ */
+CTX_API ctx_context *ctx_background(void);
+CTX_API ctx_context *ctx_todo(void);
+
+/*
+ * ctx_with_cancel: a child of 'parent', to be ended by ctx_cancel. A child of a
+ * done parent is born done, with the parent's err and cause. A child that is
+ * released without having been canceled leaves nothing behind in its parent.
+ *
+ *   owns     gives one reference (ctx_release); the child keeps 'parent' alive
+ *   fails    NULL, errno ENOMEM or EINVAL; nothing has changed
+ *   threads  any; does not block; runs no hook
+ */
+CTX_API ctx_context *ctx_with_cancel(ctx_context *parent);
+
+/*
+ * ctx_with_deadline: a child of 'parent' that ends at 'deadline_ns' at the
+ * latest, with CTX_DEADLINE_EXCEEDED; born done when that instant is past. A
+ * deadline of the parent that is earlier or equal stays in force: the child then
+ * has no timer of its own.
+ *
+ *   owns     gives one reference (ctx_release); the child keeps 'parent' alive
+ *   fails    NULL, errno ENOMEM or EINVAL; nothing has changed
+ *   threads  any; does not block; runs no hook, even if already due
+ */
+CTX_API ctx_context *ctx_with_deadline(ctx_context *parent, int64_t deadline_ns);
+
+/* ctx_with_timeout: ctx_with_deadline, 'timeout_ns' from now. */
+CTX_API ctx_context *ctx_with_timeout(ctx_context *parent, int64_t timeout_ns);
+
+/*
+ * ctx_with_deadline_cause, ctx_with_timeout_cause: the same, with the cause of an
+ * end by that deadline. A NULL cause means none.
+ *
+ *   owns     as above; takes 'cause' when it succeeds
+ */
+CTX_API ctx_context *ctx_with_deadline_cause(ctx_context *parent, int64_t deadline_ns,
+                                             ctx_cause *cause);
+CTX_API ctx_context *ctx_with_timeout_cause(ctx_context *parent, int64_t timeout_ns,
+                                            ctx_cause *cause);
+
+/*
+ * ctx_with_value: a child of 'parent' in which 'key' has 'value'. It ends with
+ * its parent, as one: it has no end of its own. 'drop', unless NULL, is called
+ * with 'value' when the last context that can see it goes, on the thread that
+ * releases it.
+ *
+ *   owns     gives one reference (ctx_release); takes 'value' when it succeeds;
+ *            borrows 'key' for as long as the context lives
+ *   fails    NULL, errno ENOMEM or EINVAL; nothing has changed, 'drop' is not called
+ *   threads  any
+ */
+CTX_API ctx_context *ctx_with_value(ctx_context *parent, const void *key, void *value,
+                                    void (*drop)(void *value));
+
+/*
+ * ctx_without_cancel: a child of 'parent' that sees its values and neither its
+ * end nor its deadline; never done.
+ *
+ *   owns     gives one reference (ctx_release); the child keeps 'parent' alive
+ *   fails    NULL, errno ENOMEM or EINVAL; nothing has changed
+ */
+CTX_API ctx_context *ctx_without_cancel(ctx_context *parent);
+
+/*
+ * ctx_retain, ctx_release: one reference more, one less. The last release frees
+ * the context, and then those ancestors that only it kept; it does not cancel:
+ * a context with a hook on it, or with a living child, is kept by that.
+ *
+ *   owns     ctx_retain gives one reference and returns 'c'
+ *   fails    never
+ *   threads  any; the last release calls the drop functions of values and causes
+ */
+CTX_API ctx_context *ctx_retain(ctx_context *c);
+CTX_API void ctx_release(ctx_context *c);
+
+/* ---- ending ----------------------------------------------------------- */
+
+/*
+ * ctx_cancel: ends 'c' and all below it with CTX_CANCELED. When it returns, all
+ * are done, and those of their hooks that are inline have run; the others are
+ * left to the driver. The first end of a context wins, every later one changes
+ * nothing. On a value context, a root or a detached one: false, no effect.
+ *
+ *   owns     borrows
+ *   fails    never; true: this call was the one that ended 'c'
+ *   threads  any; a caller that comes second waits until the first has ended
+ *            all below (not for its hooks)
+ */
+CTX_API bool ctx_cancel(ctx_context *c);
+
+/*
+ * ctx_cancel_cause: the same, saying why. A NULL cause means none.
+ *
+ *   owns     borrows 'c'; takes 'cause', also when it comes second
+ */
+CTX_API bool ctx_cancel_cause(ctx_context *c, ctx_cause *cause);
+
+/*
+ * ctx_cause_new: a cause with a text for people ('len' bytes, copied), a code
+ * and a pointer for programs. 'drop', unless NULL, is called with 'data' when the
+ * last reference goes.
+ *
+ *   owns     gives one reference (ctx_cause_release, or any call that takes it);
+ *            takes 'data' when it succeeds
+ *   fails    NULL, errno ENOMEM; 'drop' is not called
+ *   threads  any
+ */
+CTX_API ctx_cause *ctx_cause_new(const char *text, size_t len, int code, void *data,
+                                 void (*drop)(void *data));
+CTX_API ctx_cause *ctx_cause_retain(ctx_cause *cause);
+CTX_API void ctx_cause_release(ctx_cause *cause);
+
+/* What the cause was made of. The text ends with a NUL; 'len' may be NULL. */
+CTX_API const char *ctx_cause_text(const ctx_cause *cause, size_t *len);
+CTX_API int ctx_cause_code(const ctx_cause *cause);
+CTX_API void *ctx_cause_data(const ctx_cause *cause);
+
+/* ---- hooks ------------------------------------------------------------ */
+
+typedef void ctx_hook_fn(ctx_context *c, void *arg);
+
+/* Run on the thread that cancels, before ctx_cancel returns, not by the driver. */
+enum { CTX_HOOK_INLINE = 1 };
+
+/* In the caller's memory: it may be freed or used again once ctx_hook_stop has
+ * answered true, or the function has started. */
+struct ctx_hook {
+  uint64_t ctx__space[7];
+};
+
+/*
+ * ctx_after_func: runs f(c, arg) once after 'c' is done; at once when it is
+ * already. The driver of the engine runs it, in the order of registration, or
+ * with CTX_HOOK_INLINE the thread that cancels (of a done context: this one).
+ *
+ *   owns     gives the hook (ctx_hook_release), which keeps 'c' alive until it
+ *            has run or been stopped
+ *   fails    NULL, errno ENOMEM; EINVAL; EAGAIN: the engine has no driver;
+ *            ECANCELED: it is closed. Nothing has changed
+ *   threads  any
+ */
+CTX_API ctx_hook *ctx_after_func(ctx_context *c, ctx_hook_fn *f, void *arg, unsigned flags);
+
+/*
+ * ctx_hook_init, ctx_hook_attach: the same in memory of the caller; attaching
+ * allocates nothing. A hook that has run or been stopped may be attached again.
+ *
+ *   owns     borrows 'h' until it has started or been stopped; the attached
+ *            hook keeps 'c' alive
+ *   fails    attach: 0, or EINVAL, EAGAIN or ECANCELED as above
+ *   threads  any; one at a time for one hook, but for ctx_hook_stop
+ */
+CTX_API void ctx_hook_init(ctx_hook *h, ctx_hook_fn *f, void *arg, unsigned flags);
+CTX_API int ctx_hook_attach(ctx_hook *h, ctx_context *c);
+
+/*
+ * ctx_hook_stop: true: the function will never run; false: it has started, or the
+ * hook is not attached. Of {it starts, one stop answers true} exactly one happens.
+ *
+ *   threads  any; does not wait for a function that runs
+ */
+CTX_API bool ctx_hook_stop(ctx_hook *h);
+
+/*
+ * ctx_hook_release: gives up a hook that came from ctx_after_func. Does not stop
+ * it: a released hook still runs.
+ *
+ *   owns     takes 'h'
+ */
+CTX_API void ctx_hook_release(ctx_hook *h);
+
+/* ---- timers ----------------------------------------------------------- */
+
+typedef void ctx_timer_fn(ctx_timer *t, void *arg);
+
+/* In the caller's memory: it may be freed or used again once it is disarmed or
+ * the function has started. Disarm all of an engine's timers before closing it. */
+struct ctx_timer {
+  uint64_t ctx__space[7];
+};
+
+/*
+ * ctx_timer_init, ctx_timer_arm: the driver runs f(t, arg) once, at 'deadline_ns' or
+ * as soon after as it runs. Equal deadlines fire in the order of arming; arming
+ * an armed timer moves it, and counts anew. An instant before the last poll
+ * counts as that of the poll. CTX_NEVER only disarms.
+ *
+ *   owns     borrows 't' while armed, and 'e'; nothing is allocated
+ *   fails    arm: 0; EAGAIN: the engine has no driver; ECANCELED: it is closed
+ *   threads  any; one at a time for one timer, but for ctx_timer_disarm
+ */
+CTX_API void ctx_timer_init(ctx_timer *t, ctx_engine *e, ctx_timer_fn *f, void *arg);
+CTX_API int ctx_timer_arm(ctx_timer *t, int64_t deadline_ns);
+
+/* ctx_timer_disarm: true: it will not fire; false: it has, or was not armed. */
+CTX_API bool ctx_timer_disarm(ctx_timer *t);
+
+/* ---- engines ---------------------------------------------------------- */
+
+/* Who makes time pass. */
+typedef enum ctx_driver {
+  CTX_DRIVER_HOST,  /* the host, from its loop: ctx_engine_next, _poll, _fd */
+  CTX_DRIVER_MANUAL /* ctx_engine_advance, for tests and simulation */
+} ctx_driver;
+
+/* All zero, or no options at all, is a good choice. */
+typedef struct ctx_engine_options {
+  ctx_driver driver;
+  int64_t start_ns;                                    /* manual: the first instant */
+  int64_t (*now)(void *arg);                           /* host: another clock than the monotonic */
+  void *(*alloc)(void *arg, size_t size);              /* both or none: another allocator; */
+  void (*free)(void *arg, void *block, size_t size);   /* 'size' as it was asked for */
+  void *arg;                                           /* given to these three */
+} ctx_engine_options;
+
+/*
+ * ctx_engine_open: an engine of its own clock, wheel and driver. A child lies in
+ * the engine of its parent.
+ *
+ *   owns     gives the engine (ctx_engine_close); the functions of 'options'
+ *            must outlive its last context
+ *   fails    NULL, errno ENOMEM or EINVAL
+ */
+CTX_API ctx_engine *ctx_engine_open(const ctx_engine_options *options);
+
+/*
+ * ctx_engine_close: its driver runs no more hooks and timers, and those that
+ * wait for it are dropped. Its contexts stay valid, can be canceled and stay
+ * true; the memory goes with the last of them.
+ *
+ *   owns     takes 'e' when it succeeds
+ *   fails    0; EDEADLK: called from a hook or timer of this engine; EINVAL: of
+ *            the default engine
+ *   threads  no other call that names 'e' may be under way
+ */
+CTX_API int ctx_engine_close(ctx_engine *e);
+
+/*
+ * ctx_engine_background, ctx_engine_todo: the roots of 'e'.
+ *
+ *   owns     gives nothing: valid until 'e' is closed, or as long as a context
+ *            of it lives
+ */
+CTX_API ctx_context *ctx_engine_background(ctx_engine *e);
+CTX_API ctx_context *ctx_engine_todo(ctx_engine *e);
+
+/* ctx_engine_now: the instant on the clock of 'e'. */
+CTX_API int64_t ctx_engine_now(const ctx_engine *e);
+
+/*
+ * ctx_engine_next: an instant at which to call ctx_engine_poll: never later than
+ * the next thing to do, sometimes earlier; in the past when there is something
+ * to do now; CTX_NEVER when there is nothing.
+ */
+CTX_API int64_t ctx_engine_next(ctx_engine *e);
+
+/*
+ * ctx_engine_poll: does what is due: ends contexts, fires timers, runs hooks, in the
+ * order of (deadline, arming). Timers that are armed meanwhile wait for the next
+ * call. Answers how many functions it ran and contexts it ended; 0 at once when
+ * somebody, this thread included, is polling this engine already.
+ */
+CTX_API size_t ctx_engine_poll(ctx_engine *e);
+
+/*
+ * ctx_engine_fd: a descriptor that is readable when ctx_engine_poll has
+ * something to do. Do not read it; poll makes it unreadable again.
+ *
+ *   owns     gives nothing: it is the engine's, and closed with it
+ *   fails    -1, errno EMFILE and the like; EINVAL: not on the monotonic clock, or
+ *            not driven by the host; ENOTSUP: only Linux has it so far
+ */
+CTX_API int ctx_engine_fd(ctx_engine *e);
+
+/*
+ * ctx_engine_advance: lets 'ns' nanoseconds pass on a manual engine, instant by
+ * instant; when it returns, all that is due by then has run.
+ *
+ *   fails    0; EINVAL: not a manual engine, or 'ns' is negative; EDEADLK: called
+ *            from a hook or timer of this engine
+ */
+CTX_API int ctx_engine_advance(ctx_engine *e, int64_t ns);
+
+/* What lives in an engine; all zero when nothing was forgotten. */
+typedef struct ctx_counters {
+  int64_t contexts; /* not yet freed, but for the roots */
+  int64_t hooks;    /* attached or waiting for the driver */
+  int64_t timers;   /* armed: ctx_timer and deadlines of contexts */
+} ctx_counters;
+
+CTX_API void ctx_engine_counters(ctx_engine *e, ctx_counters *counters);
+
+/* ctx_version: "0.1.0", of the library that is linked. */
+CTX_API const char *ctx_version(void);
+
+/* For tests: walks what the engine holds; NULL, or a sentence about what is broken. */
+CTX_API const char *ctx__check(ctx_engine *e);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,229 @@
+#include "platform.h"
+
+#include "hook.h"
+
+enum hook_state { HOOK_IDLE, HOOK_ATTACHED, HOOK_STARTED, HOOK_STOPPED };
+
+/* A hook that ctx_after_func made. Keeps the engine, whose memory it is, by its background. */
+struct heap_hook {
+  struct hook hook;
+  ctx_engine *engine;
+};
+
+_Static_assert(sizeof(struct hook) <= sizeof(ctx_hook), "a ctx_hook has room for a hook");
+
+static struct hook *inside(ctx_hook *h)
+{
+  return (struct hook *)(void *)h;
+}
+
+/* True: the caller has the hook now, and the reference that it holds. */
+static bool take(struct hook *h, enum hook_state as)
+{
+  uint32_t expected = HOOK_ATTACHED;
+  if (!CTX__CAS(&h->state, &expected, as)) return false;
+  engine_count(h->context->engine, COUNT_HOOKS, -1);
+  return true;
+}
+
+/* One reference less on a hook on the heap. */
+static void unref(struct hook *h)
+{
+  if (CTX__SUB_RELEASE(&h->refs, 1) != 1) return;
+  ctx_engine *e = ((struct heap_hook *)(void *)h)->engine;
+  engine_free(e, h, sizeof(struct heap_hook));
+  ctx_release(e->background);
+}
+
+/* ---- at the end of a context ------------------------------------------ */
+
+void hook_batch_init(struct hook_batch *b, enum hook_runner runner)
+{
+  b->runner = runner;
+  list_init(&b->run);
+  list_init(&b->drop);
+}
+
+/* Where a hook goes when its context ends; under the engine's lock. */
+static struct list *next_list(ctx_engine *e, const struct hook *h, struct hook_batch *b)
+{
+  if ((h->flags & CTX_HOOK_INLINE) != 0 && b->runner == HOOK_RUN_INLINE) return &b->run;
+  return e->closed ? &b->drop : &e->queue;
+}
+
+static void move(struct hook *h, struct list *to)
+{
+  list_append(to, &h->link);
+  h->in = to;
+}
+
+void hook_collect_locked(ctx_context *c, struct hook_batch *b)
+{
+  if (list_empty(&c->hooks)) return;
+  ctx_engine *e = c->engine;
+  CTX__LOCK(&e->lock);
+  struct list_link *k;
+  while ((k = list_pop(&c->hooks)) != NULL) {
+    struct hook *h = LIST_ELEMENT(k, struct hook, link);
+    move(h, next_list(e, h, b));
+  }
+  engine_wake_locked(e);
+  CTX__UNLOCK(&e->lock);
+}
+
+/* ---- running ---------------------------------------------------------- */
+
+/* Runs a hook that was taken. It may be gone as soon as f has begun. */
+static void run(ctx_engine *e, struct hook *h)
+{
+  bool on_heap = CTX__LOAD_RELAXED(&h->refs) != 0;
+  ctx_context *c = h->context;
+  struct engine_call call;
+  engine_call_begin(e, &call);
+  h->f(c, h->arg);
+  engine_call_end(&call);
+  if (on_heap) unref(h);
+  ctx_release(c);
+}
+
+/* Pops the first hook that 'as' can still be done to; NULL: none is left. */
+static struct hook *take_first_locked(struct list *list, enum hook_state as)
+{
+  struct list_link *k;
+  while ((k = list_pop(list)) != NULL) {
+    struct hook *h = LIST_ELEMENT(k, struct hook, link);
+    if (take(h, as)) return h;
+  }
+  return NULL;
+}
+
+bool hook_run_first_locked(ctx_engine *e, struct list *list)
+{
+  struct hook *h = take_first_locked(list, HOOK_STARTED);
+  CTX__UNLOCK(&e->lock);
+  if (h != NULL) run(e, h);
+  return h != NULL;
+}
+
+/* What is left to do for who has stopped a hook that lies in no list any more. */
+static void let_go(struct hook *h)
+{
+  ctx_context *c = h->context;
+  if (CTX__LOAD_RELAXED(&h->refs) != 0) unref(h);
+  ctx_release(c);
+}
+
+void hook_drop_all(ctx_engine *e, struct list *list)
+{
+  for (;;) {
+    CTX__LOCK(&e->lock);
+    struct hook *h = take_first_locked(list, HOOK_STOPPED);
+    CTX__UNLOCK(&e->lock);
+    if (h == NULL) return;
+    let_go(h);
+  }
+}
+
+/* A batch that nothing was put into needs no lock: only its own thread fills it. */
+void hook_run_batch(ctx_engine *e, struct hook_batch *b)
+{
+  bool more = b->run.first != NULL;
+  while (more) {
+    CTX__LOCK(&e->lock);
+    more = hook_run_first_locked(e, &b->run);
+  }
+  if (b->drop.first != NULL) hook_drop_all(e, &b->drop);
+}
+
+/* ---- attaching -------------------------------------------------------- */
+
+void ctx_hook_init(ctx_hook *public, ctx_hook_fn *f, void *arg, unsigned flags)
+{
+  *inside(public) = (struct hook){.f = f, .arg = arg, .flags = (uint16_t)flags};
+}
+
+/* Gives a hook of a context that is done to the driver. */
+static void enqueue(ctx_engine *e, struct hook *h)
+{
+  CTX__LOCK(&e->lock);
+  move(h, &e->queue);
+  engine_wake_locked(e);
+  CTX__UNLOCK(&e->lock);
+}
+
+/* True: 'h' hangs on the live context 'end'. */
+static bool attach_live(ctx_context *end, struct hook *h)
+{
+  CTX__LOCK(&end->node.lock);
+  bool live = !state_is_done(CTX__LOAD_RELAXED(&end->node.state));
+  if (live) move(h, &end->hooks);
+  CTX__UNLOCK(&end->node.lock);
+  return live;
+}
+
+int ctx_hook_attach(ctx_hook *public, ctx_context *c)
+{
+  struct hook *h = inside(public);
+  if (c == NULL || h->f == NULL || CTX__LOAD(&h->state) == HOOK_ATTACHED) return EINVAL;
+  int refused = engine_accepts(c->engine);
+  if (refused != 0) return refused;
+
+  h->context = ctx_retain(c);
+  h->link.next = h->link.prev = NULL;
+  CTX__STORE(&h->state, HOOK_ATTACHED);
+  engine_count(c->engine, COUNT_HOOKS, 1);
+  ctx_context *end = context_ending(c);
+  if (end == NULL || attach_live(end, h)) return 0;
+  if ((h->flags & CTX_HOOK_INLINE) == 0)
+    enqueue(c->engine, h);
+  else if (take(h, HOOK_STARTED))
+    run(c->engine, h);
+  return 0;
+}
+
+/* Takes a stopped hook out of the list it lies in, if any. Its context is alive. */
+static void detach(struct hook *h)
+{
+  ctx_context *end = context_ending(h->context);
+  if (end == NULL) return;
+  CTX__LOCK(&end->node.lock);
+  CTX__LOCK(&end->engine->lock);
+  if (list_linked(&h->link)) list_remove(h->in, &h->link);
+  CTX__UNLOCK(&end->engine->lock);
+  CTX__UNLOCK(&end->node.lock);
+}
+
+bool ctx_hook_stop(ctx_hook *public)
+{
+  struct hook *h = inside(public);
+  if (!take(h, HOOK_STOPPED)) return false;
+  detach(h);
+  let_go(h);
+  return true;
+}
+
+/* ---- hooks on the heap ------------------------------------------------ */
+
+ctx_hook *ctx_after_func(ctx_context *c, ctx_hook_fn *f, void *arg, unsigned flags)
+{
+  int refused = c == NULL || f == NULL ? EINVAL : engine_accepts(c->engine);
+  if (refused != 0) {
+    errno = refused;
+    return NULL;
+  }
+  ctx_engine *e = c->engine;
+  struct heap_hook *h = engine_alloc(e, sizeof *h);
+  if (h == NULL) return NULL;
+  ctx_hook *public = (ctx_hook *)(void *)h;
+  ctx_hook_init(public, f, arg, flags);
+  h->hook.refs = 2; /* the caller's, and its own until it has run or been stopped */
+  h->engine = e;
+  ctx_retain(e->background);
+  ctx_hook_attach(public, c);
+  return public;
+}
+
+void ctx_hook_release(ctx_hook *public)
+{
+  if (public != NULL) unref(inside(public));
+}

@@ -1,0 +1,89 @@
+/*
+ * root - where a tree of contexts begins: engines, and the two contexts in each
+ *
+ * An engine lies in one block with its background and todo. The block goes with
+ * the last reference on the background, of which every context below, and the
+ * open engine itself, holds one.
+ */
+#include "platform.h"
+
+#include "context.h"
+#include "hook.h"
+
+struct root {
+  ctx_engine engine; /* first: the block is freed by this address */
+  ctx_context background;
+  ctx_context todo;
+};
+
+static void root_init(struct root *r, const ctx_engine_options *options, enum engine_driver driver)
+{
+  engine_init(&r->engine, options, driver);
+  r->engine.block_size = sizeof *r;
+  r->engine.background = &r->background;
+  r->engine.todo = &r->todo;
+  context_init_root(&r->background, &r->engine, NODE_BACKGROUND, NULL);
+  context_init_root(&r->todo, &r->engine, NODE_TODO, &r->background);
+}
+
+/* ---- the default engine ----------------------------------------------- */
+
+static struct root standard;
+static ctx__once standard_once = CTX__ONCE_INIT;
+
+static void open_standard(void)
+{
+  root_init(&standard, &(ctx_engine_options){0}, DRIVER_NONE);
+  node_immortalize(&standard.background.node);
+  node_immortalize(&standard.todo.node);
+}
+
+ctx_context *ctx_background(void)
+{
+  CTX__ONCE(&standard_once, open_standard);
+  return &standard.background;
+}
+
+ctx_context *ctx_todo(void)
+{
+  CTX__ONCE(&standard_once, open_standard);
+  return &standard.todo;
+}
+
+/* ---- engines of the host ---------------------------------------------- */
+
+ctx_engine *ctx_engine_open(const ctx_engine_options *options)
+{
+  ctx_engine_options none = {0};
+  if (options == NULL) options = &none;
+  int wrong = engine_check_options(options);
+  if (wrong != 0) {
+    errno = wrong;
+    return NULL;
+  }
+  struct root *r = options->alloc != NULL ? options->alloc(options->arg, sizeof *r)
+                                          : CTX__ALLOC(sizeof *r);
+  if (r == NULL) {
+    errno = ENOMEM;
+    return NULL;
+  }
+  root_init(r, options, (enum engine_driver)options->driver);
+  return &r->engine;
+}
+
+int ctx_engine_close(ctx_engine *e)
+{
+  if (e->driver == DRIVER_NONE) return EINVAL;
+  if (engine_calling(e)) return EDEADLK;
+  engine_close(e);
+  hook_drop_all(e, &e->queue);
+  ctx_context *background = e->background;
+  ctx_release(e->todo);
+  ctx_release(background);
+  return 0;
+}
+
+const char *ctx_version(void)
+{
+  return "0.1.0";
+}
