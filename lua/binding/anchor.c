@@ -1,0 +1,110 @@
+#include "anchor.h"
+#include "handle.h"
+
+/* Pushes the table 'which' in EXTRA of the handle at 'index'; nil when there is none and
+ * it is not to be made. */
+static void push_set(lua_State *L, int index, int which, bool make)
+{
+  index = lua_absindex(L, index);
+  if (lua_getiuservalue(L, index, HANDLE_EXTRA) != LUA_TTABLE) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, index, HANDLE_EXTRA);
+  }
+  if (lua_rawgeti(L, -1, which) != LUA_TTABLE && make) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, -3, which);
+  }
+  lua_remove(L, -2);
+}
+
+/* Adds the value at 'value' to a set of the handle at 'index'. True: it was there already. */
+static bool add(lua_State *L, int index, int which, int value)
+{
+  value = lua_absindex(L, value);
+  push_set(L, index, which, true);
+  lua_pushvalue(L, value);
+  bool there = lua_rawget(L, -2) != LUA_TNIL;
+  lua_pushvalue(L, value);
+  lua_pushboolean(L, 1);
+  lua_rawset(L, -4);
+  lua_pop(L, 2);
+  return there;
+}
+
+static void drop(lua_State *L, int index, int which, int value)
+{
+  value = lua_absindex(L, value);
+  push_set(L, index, which, false);
+  if (lua_istable(L, -1)) {
+    lua_pushvalue(L, value);
+    lua_pushnil(L);
+    lua_rawset(L, -3);
+  }
+  lua_pop(L, 1);
+}
+
+static bool is_empty(lua_State *L, int index, int which)
+{
+  push_set(L, index, which, false);
+  bool empty = !lua_istable(L, -1);
+  if (!empty) {
+    lua_pushnil(L);
+    empty = lua_next(L, -2) == 0;
+    if (!empty) lua_pop(L, 2);
+  }
+  lua_pop(L, 1);
+  return empty;
+}
+
+/* Above a root or a detached context nothing can end what lies below. */
+static bool can_end(const struct handle *h)
+{
+  return h != NULL && h->kind >= HANDLE_VALUE;
+}
+
+/* Puts the parent of the handle on top in its place. Its handle, or NULL when no end comes
+ * from there. */
+static struct handle *climb(lua_State *L)
+{
+  lua_getiuservalue(L, -1, HANDLE_PARENT);
+  lua_replace(L, -2);
+  struct handle *h = handle_test(L, -1);
+  return can_end(h) ? h : NULL;
+}
+
+void anchor_hook(lua_State *L, int handle, int hook)
+{
+  luaL_checkstack(L, 10, NULL);
+  add(L, handle, EXTRA_HOOKS, hook);
+  lua_pushvalue(L, handle);
+  struct handle *h = handle_test(L, -1);
+  bool known = false;
+  while (can_end(h) && !known) {
+    if (h->kind == HANDLE_DEADLINE) loop_anchor(L, h, -1);
+    lua_pushvalue(L, -1);
+    h = climb(L);
+    if (h != NULL) known = add(L, -1, EXTRA_CHILDREN, -2);
+    lua_remove(L, -2);
+  }
+  lua_pop(L, 1);
+}
+
+void anchor_release(lua_State *L, int handle, int hook)
+{
+  luaL_checkstack(L, 10, NULL);
+  drop(L, handle, EXTRA_HOOKS, hook);
+  lua_pushvalue(L, handle);
+  struct handle *h = handle_test(L, -1);
+  while (h != NULL && is_empty(L, -1, EXTRA_HOOKS) && is_empty(L, -1, EXTRA_CHILDREN)) {
+    loop_unanchor(L, h);
+    lua_pushvalue(L, -1);
+    h = climb(L);
+    if (h != NULL) drop(L, -1, EXTRA_CHILDREN, -2);
+    lua_remove(L, -2);
+  }
+  lua_pop(L, 1);
+}

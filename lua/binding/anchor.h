@@ -1,0 +1,25 @@
+/*
+ * anchor - what keeps a context with a hook on it from being collected
+ *
+ * A hook that could still run is kept alive, with its context, by whatever can still
+ * end it, and by nothing else:
+ *
+ *     cancel function --> handle --> hooks             (its user values)
+ *                           |------> children that have hooks, or such children
+ *     the loop, while a deadline is to come --> handle
+ *
+ * So a hook keeps its context's handle in the handle of the parent, and so on
+ * upward; each handle with a deadline on that way is anchored in the loop.
+ *
+ * Knows handle.h, loop.h.
+ */
+#ifndef CTX_BINDING_ANCHOR_H
+#define CTX_BINDING_ANCHOR_H
+
+#include <lua.h>
+
+/* Puts the hook at 'hook' on the handle at 'handle'; takes it off again. */
+void anchor_hook(lua_State *L, int handle, int hook);
+void anchor_release(lua_State *L, int handle, int hook);
+
+#endif

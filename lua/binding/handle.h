@@ -1,0 +1,91 @@
+/*
+ * handle - a context as userdata
+ *
+ * A handle holds one reference on its context, and in a user value the handle of
+ * the parent, so that what lies in the handles above (values, causes, hooks) lives
+ * as long as anybody below can ask for it. Collecting a handle releases its
+ * context, and never cancels it.
+ *
+ * C finds a handle again by its address, which it keeps as the value of a value
+ * context, or as the data of a cause: see loop_remember. The address is looked up,
+ * not followed.
+ *
+ * Knows ctx.h, loop.h, wait.h, convert.h, error.h.
+ */
+#ifndef CTX_BINDING_HANDLE_H
+#define CTX_BINDING_HANDLE_H
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdbool.h>
+
+#include "ctx.h"
+#include "wait.h"
+
+enum handle_kind { /* the order of 'kind_names' */
+  HANDLE_BACKGROUND,
+  HANDLE_TODO,
+  HANDLE_DETACHED,
+  HANDLE_VALUE,
+  HANDLE_CANCEL,
+  HANDLE_DEADLINE
+};
+
+struct handle {
+  const void *cookie;
+  ctx_context *context; /* a reference; NULL: not made yet, or finalized */
+  enum handle_kind kind;
+};
+
+/* User values. PAYLOAD: the value of a value context, the cause of a deadline, the world of
+ * a background. */
+enum { HANDLE_PARENT = 1, HANDLE_EXTRA, HANDLE_PAYLOAD, HANDLE_KEY };
+
+/* What a handle's EXTRA table holds, when it has one. */
+enum { EXTRA_CAUSE = 1, EXTRA_HOOKS, EXTRA_CHILDREN };
+
+/* The handle at 'index', also a finalized one, or NULL. */
+struct handle *handle_test(lua_State *L, int index);
+
+/* The same for an argument; raises when it is none, or finalized. */
+struct handle *handle_check(lua_State *L, int arg);
+
+/* The same; raises also when its clock is not that of the world in front. */
+struct handle *handle_check_clock(lua_State *L, int arg);
+
+/* Raises "bad argument #arg to '...' (<expected> expected, got ...)", with a hint. */
+int handle_type_error(lua_State *L, int arg, const char *expected);
+
+/* Raises when 'arg' is a cancel function: the second result of f(p:with_cancel()). */
+void handle_refuse_cancel(lua_State *L, int arg);
+
+/* Pushes the background of the world in front; the context of the current task, which on
+ * the main thread is that background. */
+void handle_push_background(lua_State *L);
+void handle_push_current(lua_State *L);
+
+/* The context whose end the implied waits of 'w' watch; NULL: it never ends. Raises its
+ * err when it is done. */
+ctx_context *handle_implied(lua_State *L, struct waiter *w);
+
+/* Pushes a new child, to be ended by handle_cancel, of the handle at 'parent'. */
+void handle_push_child(lua_State *L, int parent);
+
+/* Pushes the cause of the context of 'h': the value that was given, or the err. */
+void handle_push_cause(lua_State *L, struct handle *h);
+
+/* Ends the context of the handle at 'index', with the cause at 'cause' unless that is 0 or
+ * a nil. True: this was the call. A background of a virtual world can be ended, too. */
+bool handle_cancel(lua_State *L, int index, int cause);
+
+extern const luaL_Reg handle_functions[]; /* ctx.background and the like */
+extern const luaL_Reg handle_methods[];   /* c:done and the like: a context comes first */
+
+/* core.describe(c) -> kind, parent, key, value; core.set_tostring(f): for texts. */
+int handle_describe(lua_State *L);
+int handle_set_tostring(lua_State *L);
+
+/* Makes the metatable, once per state, and pushes its table of methods. */
+void handle_open(lua_State *L);
+
+#endif

@@ -1,0 +1,204 @@
+#include <string.h>
+
+#include "loop.h"
+
+static const char loop_cookie, world_cookie; /* their addresses mark our userdata */
+static const char loop_key, memory_key;      /* places in the registry */
+
+/* ---- finding ---------------------------------------------------------- */
+
+static void *checked(lua_State *L, size_t size, const void *cookie)
+{
+  void *p = lua_type(L, -1) == LUA_TUSERDATA ? lua_touserdata(L, -1) : NULL;
+  if (p == NULL || lua_rawlen(L, -1) != size || *(const void **)p != cookie)
+    luaL_error(L, "ctx: the state of the module has been tampered with");
+  return p;
+}
+
+struct loop *loop_of(lua_State *L)
+{
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &loop_key);
+  struct loop *l = checked(L, sizeof *l, &loop_cookie);
+  lua_pop(L, 1);
+  return l;
+}
+
+static void push_loop(lua_State *L)
+{
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &loop_key);
+  checked(L, sizeof(struct loop), &loop_cookie);
+}
+
+void loop_push_value(lua_State *L, int n)
+{
+  push_loop(L);
+  lua_getiuservalue(L, -1, n);
+  lua_remove(L, -2);
+}
+
+static void push_world(lua_State *L)
+{
+  loop_push_value(L, LOOP_WORLD);
+  checked(L, sizeof(struct world), &world_cookie);
+}
+
+void world_push_value(lua_State *L, int n)
+{
+  push_world(L);
+  lua_getiuservalue(L, -1, n);
+  lua_remove(L, -2);
+}
+
+/* ---- anchors and memory ----------------------------------------------- */
+
+static void push_table(lua_State *L, const void *key)
+{
+  if (key != NULL)
+    lua_rawgetp(L, LUA_REGISTRYINDEX, key);
+  else
+    loop_push_value(L, LOOP_ANCHORS);
+  if (!lua_istable(L, -1)) luaL_error(L, "ctx: the state of the module has been tampered with");
+}
+
+void loop_anchor(lua_State *L, const void *key, int index)
+{
+  index = lua_absindex(L, index);
+  push_table(L, NULL);
+  lua_pushvalue(L, index);
+  lua_rawsetp(L, -2, key);
+  lua_pop(L, 1);
+}
+
+void loop_unanchor(lua_State *L, const void *key)
+{
+  push_table(L, NULL);
+  lua_pushnil(L);
+  lua_rawsetp(L, -2, key);
+  lua_pop(L, 1);
+}
+
+void loop_push_anchored(lua_State *L, const void *key)
+{
+  push_table(L, NULL);
+  lua_rawgetp(L, -1, key);
+  lua_remove(L, -2);
+}
+
+void loop_remember(lua_State *L, const void *key, int index)
+{
+  index = lua_absindex(L, index);
+  push_table(L, &memory_key);
+  lua_pushvalue(L, index);
+  lua_rawsetp(L, -2, key);
+  lua_pop(L, 1);
+}
+
+void loop_push_remembered(lua_State *L, const void *key)
+{
+  push_table(L, &memory_key);
+  lua_rawgetp(L, -1, key);
+  lua_remove(L, -2);
+}
+
+void loop_fail(lua_State *L)
+{
+  push_loop(L);
+  lua_insert(L, -2);
+  lua_setiuservalue(L, -2, LOOP_ERROR);
+  lua_pop(L, 1);
+  loop_of(L)->failed = true;
+}
+
+/* ---- worlds ----------------------------------------------------------- */
+
+static int world_gc(lua_State *L)
+{
+  struct world *w = lua_touserdata(L, 1);
+  if (w == NULL || lua_rawlen(L, 1) != sizeof *w || w->cookie != &world_cookie) return 0;
+  if (w->engine != NULL) ctx_engine_close(w->engine);
+  w->engine = NULL;
+  return 0;
+}
+
+static void set_gc(lua_State *L, lua_CFunction gc)
+{
+  lua_createtable(L, 0, 2);
+  lua_pushcfunction(L, gc);
+  lua_setfield(L, -2, "__gc");
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, "__metatable");
+  lua_setmetatable(L, -2);
+}
+
+struct world *world_open(lua_State *L, bool is_virtual)
+{
+  struct loop *l = loop_of(L);
+  ctx_engine_options options = {.driver = is_virtual ? CTX_DRIVER_MANUAL : CTX_DRIVER_HOST};
+  push_loop(L);
+  struct world *w = lua_newuserdatauv(L, sizeof *w, WORLD_VALUES);
+  memset(w, 0, sizeof *w);
+  w->cookie = &world_cookie;
+  w->loop = l;
+  w->is_virtual = is_virtual;
+  set_gc(L, world_gc);
+  lua_getiuservalue(L, -2, LOOP_WORLD);
+  lua_setiuservalue(L, -2, WORLD_OUTER);
+  w->engine = ctx_engine_open(&options);
+  if (w->engine == NULL) luaL_error(L, "not enough memory");
+  lua_setiuservalue(L, -2, LOOP_WORLD);
+  lua_pop(L, 1);
+  l->world = w;
+  return w;
+}
+
+void world_close(lua_State *L)
+{
+  struct loop *l = loop_of(L);
+  push_loop(L);
+  world_push_value(L, WORLD_OUTER);
+  struct world *outer = checked(L, sizeof *outer, &world_cookie);
+  lua_setiuservalue(L, -2, LOOP_WORLD);
+  lua_pop(L, 1);
+  ctx_engine_close(l->world->engine);
+  l->world->engine = NULL;
+  l->world = outer;
+}
+
+void world_make_ready(struct world *w, struct entry *e)
+{
+  list_append(&w->ready, &e->link);
+  w->ready_count++;
+}
+
+void world_make_unready(struct world *w, struct entry *e)
+{
+  list_remove(&w->ready, &e->link);
+  w->ready_count--;
+}
+
+/* ---- opening ---------------------------------------------------------- */
+
+static void make_memory(lua_State *L)
+{
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "v");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &memory_key);
+}
+
+void loop_open(lua_State *L)
+{
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &loop_key) == LUA_TNIL) {
+    make_memory(L);
+    struct loop *l = lua_newuserdatauv(L, sizeof *l, LOOP_VALUES);
+    memset(l, 0, sizeof *l);
+    l->cookie = &loop_cookie;
+    lua_newtable(L);
+    lua_setiuservalue(L, -2, LOOP_ANCHORS);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &loop_key);
+    world_open(L, false);
+  }
+  lua_pop(L, 1);
+}

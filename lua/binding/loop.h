@@ -1,0 +1,102 @@
+/*
+ * loop - what runs next in this Lua state
+ *
+ * One loop a state. It owns a world: an engine without a thread, and the row of
+ * entries that are ready to run, first come first. A run on a virtual clock puts
+ * another world in front for as long as it lasts; then only what belongs to that
+ * one runs.
+ *
+ *     drive:  poll the engine --> run what was ready by then, in order
+ *                ^                        |
+ *                |   nothing ready:       v
+ *                +-- sleep to the next instant (virtual: jump there)
+ *
+ * An entry is a waiter that was woken (a task, or the main thread) or a hook that
+ * has fired. Whoever drives is the main thread, inside a waiting call.
+ *
+ * drive.h moves it. Knows ctx.h and list.h. All on the thread of its state.
+ */
+#ifndef CTX_BINDING_LOOP_H
+#define CTX_BINDING_LOOP_H
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "ctx.h"
+#include "list.h"
+
+struct loop;
+struct waiter;
+
+/* Something to run; in the row at most once. */
+struct entry {
+  struct list_link link;
+  void (*run)(lua_State *L, struct entry *e);
+};
+
+struct world {
+  const void *cookie;
+  struct loop *loop;
+  ctx_engine *engine;
+  bool is_virtual;
+  struct list ready;    /* of entries */
+  size_t ready_count;   /* its length */
+  struct list tasks;    /* those that have not ended, for reports */
+  struct waiter *idle;  /* to be woken when nothing else is ready, before time moves */
+  unsigned long rounds; /* without time having moved */
+};
+
+struct loop {
+  const void *cookie;
+  struct world *world;    /* the one in front */
+  struct waiter *current; /* the task that runs; NULL: the main thread */
+  struct waiter *main;    /* the main thread as a waiter */
+  struct list fired;      /* hooks to be anchored; see on_done.h */
+  bool driving;           /* somebody is inside drive */
+  bool main_ready;        /* the main thread's entry has come up */
+  bool failed;            /* an error lies ready to be raised by drive */
+  bool was_failure;       /* the error that drive has raised last was such a one */
+  lua_Integer last_task;  /* the number of the newest task */
+};
+
+/* User values of the loop's userdata. */
+enum { LOOP_ANCHORS = 1, LOOP_WORLD, LOOP_ERROR, LOOP_MAIN, LOOP_VALUES = LOOP_MAIN };
+
+/* User values of a world's. */
+enum { WORLD_BACKGROUND = 1, WORLD_TODO, WORLD_OUTER, WORLD_VALUES = WORLD_OUTER };
+
+/* The loop of this state; raises when it has been tampered with. */
+struct loop *loop_of(lua_State *L);
+
+/* Pushes the user value 'n' of the loop, or of the world in front. */
+void loop_push_value(lua_State *L, int n);
+void world_push_value(lua_State *L, int n);
+
+/* Makes the loop, once per state. */
+void loop_open(lua_State *L);
+
+/* Puts a world of its own clock in front, and takes it away again; its engine is closed. */
+struct world *world_open(lua_State *L, bool is_virtual);
+void world_close(lua_State *L);
+
+/* Keeps the value at 'index' from being collected, under the address 'key'. */
+void loop_anchor(lua_State *L, const void *key, int index);
+void loop_unanchor(lua_State *L, const void *key);
+
+/* Pushes what is anchored under 'key', or nil. */
+void loop_push_anchored(lua_State *L, const void *key);
+
+/* A weak table from addresses to userdata: finds a value again by its address. */
+void loop_remember(lua_State *L, const void *key, int index);
+void loop_push_remembered(lua_State *L, const void *key);
+
+/* Puts 'e' at the end of the row; takes it out. */
+void world_make_ready(struct world *w, struct entry *e);
+void world_make_unready(struct world *w, struct entry *e);
+
+/* Keeps the error on top of the stack, which it pops, for who drives to raise. */
+void loop_fail(lua_State *L);
+
+#endif

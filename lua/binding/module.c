@@ -1,0 +1,128 @@
+/*
+ * module - require "ctx.core": the binding as one table
+ *
+ * lua/ctx.lua makes the public face of it.
+ */
+#include "platform.h"
+
+#include <dlfcn.h>
+
+#include "error.h"
+#include "handle.h"
+#include "on_done.h"
+#include "run.h"
+#include "sleep.h"
+#include "task.h"
+#include "wrap.h"
+
+/* core.is_context(x), core.is_task(x) -> boolean */
+static int is_context(lua_State *L)
+{
+  lua_pushboolean(L, handle_test(L, 1) != NULL);
+  return 1;
+}
+
+static int is_task(lua_State *L)
+{
+  lua_pushboolean(L, task_test(L, 1) != NULL);
+  return 1;
+}
+
+/* core.argument_error(arg, name, message): for functions written in Lua, about their caller */
+static int argument_error(lua_State *L)
+{
+  luaL_where(L, 2);
+  lua_pushfstring(L, "bad argument #%d to '%s' (%s)", (int)luaL_checkinteger(L, 1),
+                  luaL_checkstring(L, 2), luaL_checkstring(L, 3));
+  lua_concat(L, 2);
+  return lua_error(L);
+}
+
+/* core.counters() -> contexts, hooks, timers alive on the present clock */
+static int counters(lua_State *L)
+{
+  ctx_counters c;
+  ctx_engine_counters(loop_of(L)->world->engine, &c);
+  lua_pushinteger(L, c.contexts);
+  lua_pushinteger(L, c.hooks);
+  lua_pushinteger(L, c.timers);
+  return 3;
+}
+
+static int version(lua_State *L)
+{
+  lua_pushstring(L, ctx_version());
+  return 1;
+}
+
+static const luaL_Reg functions[] = {
+    {"run", run_bind},
+    {"wrap", wrap_bind},
+    {"is_canceled", error_is_canceled},
+    {"version", version},
+    {"is_context", is_context},
+    {"is_task", is_task},
+    {"argument_error", argument_error},
+    {"counters", counters},
+    {"describe", handle_describe},
+    {"set_tostring", handle_set_tostring},
+    {"use_virtual_clock", run_use_virtual_clock},
+    {NULL, NULL},
+};
+
+static const luaL_Reg methods[] = {{"on_done", on_done_bind}, {NULL, NULL}};
+
+/* Both in the table of functions, at 'core', and in that of methods, on top. */
+static void add_methods(lua_State *L, int core, const luaL_Reg *list)
+{
+  lua_pushvalue(L, core);
+  luaL_setfuncs(L, list, 0);
+  lua_pop(L, 1);
+  luaL_setfuncs(L, list, 0);
+}
+
+static void open_all(lua_State *L)
+{
+  error_open(L);
+  loop_open(L);
+  wait_open(L);
+  task_open(L);
+  on_done_open(L);
+  run_open(L);
+}
+
+/* Keeps this file in memory when the state that loaded it is closed: contexts and threads
+ * may outlive it. */
+static void pin(void)
+{
+  Dl_info self;
+  if (dladdr((const void *)(uintptr_t)pin, &self) != 0)
+    dlopen(self.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
+__attribute__((visibility("default"))) int luaopen_ctx_core(lua_State *L);
+
+int luaopen_ctx_core(lua_State *L)
+{
+  luaL_checkversion(L);
+  pin();
+  open_all(L);
+  lua_newtable(L);
+  int core = lua_gettop(L);
+  luaL_setfuncs(L, functions, 0);
+  luaL_setfuncs(L, handle_functions, 0);
+  luaL_setfuncs(L, sleep_functions, 0);
+  luaL_setfuncs(L, sleep_primitives, 0);
+  handle_open(L);
+  luaL_setfuncs(L, sleep_methods_only, 0);
+  add_methods(L, core, handle_methods);
+  add_methods(L, core, sleep_methods);
+  add_methods(L, core, task_functions);
+  add_methods(L, core, methods);
+  lua_setfield(L, core, "methods");
+  error_push(L, CTX_CANCELED);
+  lua_setfield(L, core, "CANCELED");
+  error_push(L, CTX_DEADLINE_EXCEEDED);
+  lua_setfield(L, core, "DEADLINE_EXCEEDED");
+  return 1;
+}

@@ -1,0 +1,155 @@
+#include <string.h>
+
+#include "anchor.h"
+#include "error.h"
+#include "handle.h"
+#include "on_done.h"
+#include "task.h"
+
+struct on_done {
+  const void *cookie;
+  struct entry entry; /* in the ready row, once it has fired */
+  struct world *world;
+  ctx_hook hook;
+  struct list_link fired; /* in the loop's row of those to be anchored */
+};
+
+enum { ON_DONE_FUNCTION = 1, ON_DONE_HANDLE, ON_DONE_RUN, ON_DONE_VALUES = ON_DONE_RUN };
+
+static const char cookie;
+static const char metatable;
+
+static struct on_done *test(lua_State *L, int index)
+{
+  if (lua_type(L, index) != LUA_TUSERDATA || lua_rawlen(L, index) != sizeof(struct on_done)) return NULL;
+  struct on_done *o = lua_touserdata(L, index);
+  return o->cookie == &cookie ? o : NULL;
+}
+
+/* ---- firing ----------------------------------------------------------- */
+
+/* The context has ended; Lua cannot be entered here. */
+static void on_end(ctx_context *c, void *arg)
+{
+  (void)c;
+  struct on_done *o = arg;
+  if (o->world->engine == NULL) return; /* its world is closed: nobody would run it */
+  world_make_ready(o->world, &o->entry);
+  list_append(&o->world->loop->fired, &o->fired);
+}
+
+void on_done_anchor_fired(lua_State *L, struct loop *l)
+{
+  while (!list_empty(&l->fired)) {
+    struct on_done *o = LIST_ELEMENT(l->fired.first, struct on_done, fired);
+    loop_push_remembered(L, o);
+    loop_anchor(L, o, -1);
+    lua_pop(L, 1);
+    list_pop(&l->fired);
+  }
+}
+
+/* Lets go of what kept the hook at 'index', which has run or been stopped. */
+static void release(lua_State *L, int index, struct on_done *o)
+{
+  index = lua_absindex(L, index);
+  lua_getiuservalue(L, index, ON_DONE_HANDLE);
+  if (handle_test(L, -1) != NULL) anchor_release(L, lua_gettop(L), index);
+  lua_pop(L, 1);
+  loop_unanchor(L, o);
+  for (int i = 1; i <= ON_DONE_VALUES; i++) {
+    lua_pushnil(L);
+    lua_setiuservalue(L, index, i);
+  }
+}
+
+/* Its turn has come: fn(err, cause) becomes a task of the run that registered it. */
+static void run(lua_State *L, struct entry *e)
+{
+  struct on_done *o = LIST_ELEMENT(e, struct on_done, entry);
+  luaL_checkstack(L, 12, NULL);
+  loop_push_anchored(L, o);
+  int hook = lua_gettop(L);
+  lua_getiuservalue(L, hook, ON_DONE_RUN);
+  lua_getiuservalue(L, hook, ON_DONE_FUNCTION);
+  lua_getiuservalue(L, hook, ON_DONE_HANDLE);
+  struct handle *h = handle_test(L, -1);
+  if (h == NULL || h->context == NULL) {
+    lua_settop(L, hook - 1);
+    return;
+  }
+  error_push(L, ctx_err(h->context));
+  handle_push_cause(L, h);
+  lua_remove(L, -3);
+  release(L, hook, o);
+  task_start_hook(L, hook + 1);
+  lua_settop(L, hook - 1);
+}
+
+/* ---- registering ------------------------------------------------------ */
+
+/* stop() -> true: the function will never run */
+static int stop(lua_State *L)
+{
+  struct on_done *o = test(L, lua_upvalueindex(1));
+  if (o == NULL) return luaL_error(L, "ctx: a stop function was tampered with");
+  lua_pushvalue(L, lua_upvalueindex(1));
+  bool stopped = ctx_hook_stop(&o->hook);
+  if (!stopped && list_linked(&o->entry.link)) {
+    world_make_unready(o->world, &o->entry);
+    stopped = true;
+  }
+  if (stopped) release(L, -1, o);
+  lua_pushboolean(L, stopped);
+  return 1;
+}
+
+int on_done_bind(lua_State *L)
+{
+  struct handle *h = handle_check_clock(L, 1);
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  handle_refuse_cancel(L, 3);
+  lua_settop(L, 2);
+  struct on_done *o = lua_newuserdatauv(L, sizeof *o, ON_DONE_VALUES);
+  memset(o, 0, sizeof *o);
+  o->cookie = &cookie;
+  o->entry.run = run;
+  o->world = loop_of(L)->world;
+  ctx_hook_init(&o->hook, on_end, o, CTX_HOOK_INLINE);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable);
+  lua_setmetatable(L, 3);
+  lua_pushvalue(L, 2);
+  lua_setiuservalue(L, 3, ON_DONE_FUNCTION);
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, 3, ON_DONE_HANDLE);
+  task_push_run(L);
+  lua_setiuservalue(L, 3, ON_DONE_RUN);
+  loop_remember(L, o, 3);
+  anchor_hook(L, 1, 3);
+  lua_pushvalue(L, 3);
+  lua_pushcclosure(L, stop, 1);
+  if (ctx_hook_attach(&o->hook, h->context) != 0)
+    return luaL_error(L, "the run that this context belongs to has ended");
+  on_done_anchor_fired(L, o->world->loop);
+  return 1;
+}
+
+static int on_done_gc(lua_State *L)
+{
+  struct on_done *o = test(L, 1);
+  if (o == NULL) return 0;
+  ctx_hook_stop(&o->hook);
+  if (list_linked(&o->entry.link)) world_make_unready(o->world, &o->entry);
+  if (list_linked(&o->fired)) list_remove(&o->world->loop->fired, &o->fired);
+  return 0;
+}
+
+void on_done_open(lua_State *L)
+{
+  lua_createtable(L, 0, 2);
+  lua_pushcfunction(L, on_done_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, "__metatable");
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable);
+}

@@ -1,0 +1,24 @@
+/*
+ * on_done - a Lua function that runs once, as a task, after the end of a context
+ *
+ * The hook of the engine only puts it in the ready row; the loop makes a task of it
+ * when its turn comes. Until then stop() takes it back.
+ *
+ * Knows handle.h, anchor.h, loop.h, task.h.
+ */
+#ifndef CTX_BINDING_ON_DONE_H
+#define CTX_BINDING_ON_DONE_H
+
+#include "loop.h"
+
+/* c:on_done(fn) -> stop */
+int on_done_bind(lua_State *L);
+
+/* Anchors in the loop the hooks that have fired, until their turn: what has kept them may
+ * be collected from now on. After everything that may end contexts. */
+void on_done_anchor_fired(lua_State *L, struct loop *l);
+
+/* Makes the metatable, once per state. */
+void on_done_open(lua_State *L);
+
+#endif

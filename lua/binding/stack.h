@@ -1,0 +1,17 @@
+/*
+ * stack - who is on a Lua stack, for the texts of errors
+ */
+#ifndef CTX_BINDING_STACK_H
+#define CTX_BINDING_STACK_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+/* Pushes "file:line" of the innermost Lua function on the stack of 'co', or "?". */
+void stack_push_place(lua_State *L, lua_State *co);
+
+/* Pushes the name of the innermost C function that called out, as the loaded modules
+ * know it ("table.sort"), or a word for it: what keeps the caller from yielding. */
+void stack_push_barrier(lua_State *L);
+
+#endif

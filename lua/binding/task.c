@@ -1,0 +1,494 @@
+#include <string.h>
+
+#include "error.h"
+#include "handle.h"
+#include "limit.h"
+#include "stack.h"
+#include "task.h"
+
+struct task {
+  struct waiter waiter; /* first: the loop runs it, others wait for it */
+  const void *cookie;
+  struct list_link all; /* in the world's tasks, until it has ended */
+  struct list joiners;
+  ctx_context *context; /* a reference; NULL once it has ended */
+  struct run *run;      /* kept alive by TASK_RUN; NULL: none */
+  enum task_status status;
+  enum task_outcome outcome;
+  int arguments; /* on the coroutine's stack, for its start; -1: it has started */
+  bool ok;       /* the body has returned, and not raised */
+  lua_Integer number;
+};
+
+enum { TASK_CO = 1, TASK_CONTEXT, TASK_RUN, TASK_NAME, TASK_VALUES = TASK_NAME };
+
+static const char cookie;
+static const char metatable;
+
+static const char *const status_names[] = {"ready", "running", "waiting", "done", "failed", "canceled"};
+
+/* ---- finding ---------------------------------------------------------- */
+
+struct task *task_test(lua_State *L, int index)
+{
+  if (lua_type(L, index) != LUA_TUSERDATA || lua_rawlen(L, index) != sizeof(struct task)) return NULL;
+  struct task *t = lua_touserdata(L, index);
+  return t->cookie == &cookie ? t : NULL;
+}
+
+static struct task *check(lua_State *L, int arg)
+{
+  struct task *t = task_test(L, arg);
+  if (t == NULL) handle_type_error(L, arg, "ctx.task");
+  return t;
+}
+
+static struct task *of_waiter(struct waiter *w)
+{
+  return (struct task *)(void *)w;
+}
+
+struct waiter *task_waiter(struct task *t)
+{
+  return &t->waiter;
+}
+
+bool task_ended(const struct task *t)
+{
+  return t->status >= TASK_DONE;
+}
+
+struct list *task_joiners(struct task *t)
+{
+  return &t->joiners;
+}
+
+ctx_context *task_context(struct waiter *w)
+{
+  return of_waiter(w)->context;
+}
+
+static void push_value(lua_State *L, const struct task *t, int n)
+{
+  loop_push_anchored(L, t);
+  lua_getiuservalue(L, -1, n);
+  lua_remove(L, -2);
+}
+
+void task_push_context(lua_State *L, struct waiter *w)
+{
+  push_value(L, of_waiter(w), TASK_CONTEXT);
+}
+
+void task_push_run(lua_State *L)
+{
+  struct loop *l = loop_of(L);
+  if (l->current != NULL)
+    push_value(L, of_waiter(l->current), TASK_RUN);
+  else
+    lua_pushnil(L);
+}
+
+/* ---- the end ---------------------------------------------------------- */
+
+/* Takes 't' off everything but Lua's own references; may be called twice. */
+static void disconnect(struct task *t)
+{
+  struct waiter *w = &t->waiter;
+  if (w->world == NULL) return;
+  wait_let_go(w);
+  if (w->ready) world_make_unready(w->world, &w->entry);
+  w->ready = false;
+  if (w->world->idle == w) w->world->idle = NULL;
+  if (list_linked(&t->all)) list_remove(&w->world->tasks, &t->all);
+  w->world = NULL;
+  ctx_release(t->context);
+  t->context = NULL;
+}
+
+/* The error of a task, on top of the stack and popped, goes where it belongs. */
+static void report(lua_State *L, struct task *t)
+{
+  push_value(L, t, TASK_RUN);
+  lua_insert(L, -2);
+  if (run_test(L, -2) != NULL)
+    run_fail(L, lua_gettop(L) - 1);
+  else
+    loop_fail(L);
+  lua_pop(L, 1);
+}
+
+/* What the body has come to: its values lie on the stack of its coroutine. */
+static enum task_status judge(const struct task *t)
+{
+  if (t->ok) return TASK_DONE;
+  int err = error_code(t->waiter.co, -1);
+  return err != 0 && err == ctx_err(t->context) ? TASK_CANCELED : TASK_FAILED;
+}
+
+static void finish(lua_State *L, struct task *t)
+{
+  lua_State *co = t->waiter.co;
+  if (!t->ok && lua_gettop(co) == 0) lua_pushnil(co);
+  t->status = judge(t);
+  if (t->status == TASK_FAILED && t->outcome != TASK_HELD) {
+    lua_pushvalue(co, -1);
+    lua_xmove(co, L, 1);
+    report(L, t);
+  }
+  disconnect(t);
+  wait_wake_row(&t->joiners);
+  if (t->run != NULL) run_task_ended(t->run);
+  loop_unanchor(L, t);
+}
+
+/* ---- running ---------------------------------------------------------- */
+
+static int body_ended(lua_State *co, int status, lua_KContext context)
+{
+  struct task *t = (struct task *)context;
+  t->ok = status == LUA_OK || status == LUA_YIELD;
+  lua_remove(co, 1);
+  return lua_gettop(co);
+}
+
+/* Adds the place to an error that will reach people: a text that nobody joins for. */
+static int add_traceback(lua_State *co)
+{
+  if (lua_type(co, 1) == LUA_TSTRING) luaL_traceback(co, co, lua_tostring(co, 1), 1);
+  return 1;
+}
+
+static int keep_error(lua_State *co)
+{
+  (void)co;
+  return 1;
+}
+
+/* The function of the coroutine: f(context, ...), protected. */
+static int body(lua_State *co)
+{
+  struct task *t = of_waiter(waiter_current(co));
+  lua_pushcfunction(co, t->outcome == TASK_FATAL ? add_traceback : keep_error);
+  lua_insert(co, 1);
+  lua_KContext context = (lua_KContext)t;
+  return body_ended(co, lua_pcallk(co, lua_gettop(co) - 2, LUA_MULTRET, 1, context, body_ended), context);
+}
+
+/* Its coroutine was closed by a stranger, or ran out of memory: there are no results. */
+static void fail(struct task *t, const char *text)
+{
+  t->ok = false;
+  lua_settop(t->waiter.co, 0);
+  lua_pushstring(t->waiter.co, text);
+}
+
+/* It has come back without parking: a coroutine.yield of its own is a ctx.yield. */
+static void came_back(struct task *t, int results)
+{
+  lua_pop(t->waiter.co, results);
+  t->status = TASK_WAITING;
+  if (t->waiter.parked) return;
+  t->waiter.what = "yield";
+  waiter_wake(&t->waiter);
+  t->status = TASK_READY;
+}
+
+static void resume(lua_State *L, struct task *t)
+{
+  lua_State *co = t->waiter.co;
+  struct loop *l = t->waiter.world->loop;
+  bool starts = t->arguments >= 0;
+  int arguments = starts ? t->arguments : 0, results = 0;
+  if (!starts && lua_status(co) != LUA_YIELD) {
+    fail(t, "the coroutine of this task was closed by coroutine.close");
+    finish(L, t);
+    return;
+  }
+  t->arguments = -1;
+  t->status = TASK_RUNNING;
+  l->current = &t->waiter;
+  int status = lua_resume(co, L, arguments, &results);
+  l->current = NULL;
+  if (status == LUA_YIELD) {
+    came_back(t, results);
+    return;
+  }
+  if (status != LUA_OK) fail(t, lua_type(co, -1) == LUA_TSTRING ? lua_tostring(co, -1) : "error in a task");
+  finish(L, t);
+}
+
+static void run_entry(lua_State *L, struct entry *e)
+{
+  struct task *t = (struct task *)(void *)e;
+  luaL_checkstack(L, 12, NULL);
+  t->waiter.ready = false;
+  loop_push_anchored(L, t); /* stays alive while it runs */
+  resume(L, t);
+  lua_pop(L, 1);
+}
+
+/* ---- starting --------------------------------------------------------- */
+
+/* Moves the function, the context and the arguments, from 'base' on, to the coroutine. */
+static void load(lua_State *L, struct task *t, int base, int last)
+{
+  lua_State *co = t->waiter.co;
+  luaL_checkstack(L, last - base + 4, "too many arguments");
+  if (!lua_checkstack(co, last - base + 8)) luaL_error(L, "too many arguments");
+  lua_pushcfunction(co, body);
+  lua_pushvalue(L, base + 1);
+  lua_pushvalue(L, base);
+  for (int i = base + 2; i <= last; i++) lua_pushvalue(L, i);
+  lua_xmove(L, co, last - base + 1);
+  t->arguments = last - base + 1;
+}
+
+struct task *task_push_new(lua_State *L, int base, int run, enum task_outcome outcome)
+{
+  int last = lua_gettop(L);
+  struct loop *l = loop_of(L);
+  struct task *t = lua_newuserdatauv(L, sizeof *t, TASK_VALUES);
+  memset(t, 0, sizeof *t);
+  waiter_init(&t->waiter, l->world, NULL);
+  t->cookie = &cookie;
+  t->outcome = outcome;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable);
+  lua_setmetatable(L, -2);
+  t->waiter.co = t->waiter.top = lua_newthread(L);
+  lua_setiuservalue(L, -2, TASK_CO);
+  lua_pushvalue(L, base);
+  lua_setiuservalue(L, -2, TASK_CONTEXT);
+  lua_pushvalue(L, run);
+  lua_setiuservalue(L, -2, TASK_RUN);
+  load(L, t, base, last);
+  loop_anchor(L, t, -1);
+
+  /* From here on nothing fails. */
+  t->run = run_test(L, run);
+  if (t->run != NULL) t->run->live++;
+  t->context = ctx_retain(handle_test(L, base)->context);
+  t->number = ++l->last_task;
+  list_append(&l->world->tasks, &t->all);
+  t->waiter.entry.run = run_entry;
+  t->waiter.what = "start";
+  waiter_wake(&t->waiter);
+  lua_replace(L, base);
+  lua_settop(L, base);
+  return t;
+}
+
+void task_start_hook(lua_State *L, int base)
+{
+  struct run *run = run_test(L, base);
+  if (run != NULL)
+    lua_getiuservalue(L, base, RUN_ROOT);
+  else
+    handle_push_background(L);
+  if (handle_test(L, -1) == NULL) luaL_error(L, "ctx: the state of the module has been tampered with");
+  lua_insert(L, base + 1);
+  task_push_new(L, base + 1, base, TASK_FATAL);
+}
+
+static int start(lua_State *L, enum task_outcome outcome)
+{
+  handle_check_clock(L, 1);
+  handle_refuse_cancel(L, 2);
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  task_push_run(L);
+  lua_insert(L, 1);
+  task_push_new(L, 2, 1, outcome);
+  return 1;
+}
+
+/* c:go(fn, ...) -> task running fn(c, ...); an error in it is the run's */
+static int bind_go(lua_State *L)
+{
+  return start(L, TASK_FATAL);
+}
+
+/* c:async(fn, ...) -> task; its outcome is for who joins it */
+static int bind_async(lua_State *L)
+{
+  return start(L, TASK_HELD);
+}
+
+/* ---- asking ----------------------------------------------------------- */
+
+int task_push_outcome(lua_State *L, int index)
+{
+  struct task *t = task_test(L, index);
+  lua_State *co = t->waiter.co;
+  int n = lua_gettop(co);
+  luaL_checkstack(L, n + 2, "too many results");
+  if (!lua_checkstack(co, n)) luaL_error(L, "too many results");
+  lua_pushboolean(L, t->status == TASK_DONE);
+  for (int i = 1; i <= n; i++) lua_pushvalue(co, i);
+  lua_xmove(co, L, n);
+  return n + 1;
+}
+
+static int join_again(lua_State *L, struct waiter *w)
+{
+  struct task *t = check(L, 1);
+  if (task_ended(t)) return task_push_outcome(L, 1);
+  if (w == NULL) w = waiter_current(L);
+  ctx_context *c = limit_context(L, 2, w);
+  if (limit_is_over(L, 2)) {
+    lua_pushnil(L);
+    limit_push_err(L, 2);
+    return 2;
+  }
+  w = wait_begin(L, "join");
+  wait_for_row(w, &t->joiners);
+  if (c != NULL && handle_test(L, 2) == NULL) wait_for_context(L, w, c);
+  limit_watch(L, 2, w);
+  return wait_park(L, w, join_again);
+}
+
+/* t:join([limit]) -> true, results...; false, error; at the limit nil, err */
+static int bind_join(lua_State *L)
+{
+  struct task *t = check(L, 1);
+  if (&t->waiter == waiter_current(L)) luaL_argerror(L, 1, "a task cannot join itself");
+  limit_check(L, 2);
+  return join_again(L, NULL);
+}
+
+/* t:status() -> "ready", "running", "waiting", "done", "failed" or "canceled" */
+static int bind_status(lua_State *L)
+{
+  struct task *t = check(L, 1);
+  lua_pushstring(L, t->waiter.ready ? "ready" : status_names[t->status]);
+  return 1;
+}
+
+static void push_name(lua_State *L, int index)
+{
+  struct task *t = task_test(L, index);
+  if (lua_getiuservalue(L, index, TASK_NAME) == LUA_TSTRING) return;
+  lua_pop(L, 1);
+  lua_pushfstring(L, "task %I", t->number);
+}
+
+/* t:name() -> its name; t:name(s) gives it another */
+static int bind_name(lua_State *L)
+{
+  check(L, 1);
+  if (!lua_isnoneornil(L, 2)) {
+    luaL_checktype(L, 2, LUA_TSTRING);
+    lua_pushvalue(L, 2);
+    lua_setiuservalue(L, 1, TASK_NAME);
+  }
+  push_name(L, 1);
+  return 1;
+}
+
+static int task_tostring(lua_State *L)
+{
+  check(L, 1);
+  lua_pushliteral(L, "ctx.task: ");
+  push_name(L, 1);
+  lua_concat(L, 2);
+  return 1;
+}
+
+/* ---- reports ---------------------------------------------------------- */
+
+static void push_line(lua_State *L, const char *who, const struct waiter *w)
+{
+  lua_State *co = w->co != NULL ? w->top : L;
+  stack_push_place(L, co);
+  lua_pushfstring(L, "\n  %s waits in %s at %s", who, w->what != NULL ? w->what : "?", lua_tostring(L, -1));
+  lua_remove(L, -2);
+}
+
+void task_push_report(lua_State *L, struct world *w)
+{
+  enum { LINES = 20 };
+  int lines = 0;
+  luaL_checkstack(L, 12, NULL);
+  push_line(L, "the main thread", w->loop->main);
+  struct list_link *k = w->tasks.first;
+  for (; k != NULL && lines < LINES; k = list_after(&w->tasks, k), lines++) {
+    struct task *t = LIST_ELEMENT(k, struct task, all);
+    loop_push_anchored(L, t);
+    if (task_test(L, -1) == NULL)
+      lua_pushliteral(L, "a task");
+    else
+      push_name(L, lua_gettop(L));
+    push_line(L, lua_tostring(L, -1), &t->waiter);
+    lua_insert(L, -3);
+    lua_pop(L, 2);
+    lua_concat(L, 2);
+  }
+  if (k != NULL) {
+    lua_pushliteral(L, "\n  ... and others");
+    lua_concat(L, 2);
+  }
+}
+
+/* ---- giving up -------------------------------------------------------- */
+
+/* Closes the coroutine, which runs its <close> variables, without waits. */
+static void close_task(lua_State *L, struct task *t)
+{
+  loop_push_anchored(L, t);
+  lua_resetthread(t->waiter.co);
+  fail(t, "the run of this task was given up: nothing could wake it");
+  t->outcome = TASK_HELD;
+  finish(L, t);
+  lua_pop(L, 1);
+}
+
+/* The first task of 'r' that has not ended; of any run, where that is NULL. */
+static struct task *first_of(struct world *w, const struct run *r)
+{
+  for (struct list_link *k = w->tasks.first; k != NULL; k = list_after(&w->tasks, k)) {
+    struct task *t = LIST_ELEMENT(k, struct task, all);
+    if (r == NULL || t->run == r) return t;
+  }
+  return NULL;
+}
+
+void task_abandon(lua_State *L, struct world *w, const struct run *r)
+{
+  for (struct task *t; (t = first_of(w, r)) != NULL;) close_task(L, t);
+}
+
+/* ---- metatable -------------------------------------------------------- */
+
+/* Only a state that closes collects a task that has not ended. */
+static int task_gc(lua_State *L)
+{
+  struct task *t = task_test(L, 1);
+  if (t != NULL) disconnect(t);
+  return 0;
+}
+
+static const luaL_Reg methods[] = {
+    {"join", bind_join}, {"status", bind_status}, {"name", bind_name}, {NULL, NULL},
+};
+
+const luaL_Reg task_functions[] = {
+    {"go", bind_go}, {"async", bind_async}, {NULL, NULL},
+};
+
+void task_open(lua_State *L)
+{
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable) == LUA_TNIL) {
+    lua_createtable(L, 0, 5);
+    lua_pushcfunction(L, task_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pushcfunction(L, task_tostring);
+    lua_setfield(L, -2, "__tostring");
+    lua_pushliteral(L, "ctx.task");
+    lua_setfield(L, -2, "__name");
+    lua_pushliteral(L, "ctx.task");
+    lua_setfield(L, -2, "__metatable");
+    luaL_newlib(L, methods);
+    lua_setfield(L, -2, "__index");
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable);
+  }
+  lua_pop(L, 1);
+}

@@ -1,0 +1,248 @@
+#include <string.h>
+
+#include "drive.h"
+#include "stack.h"
+#include "wait.h"
+
+/* ---- waking ----------------------------------------------------------- */
+
+void waiter_wake(struct waiter *w)
+{
+  if (w->ready || w->what == NULL) return;
+  w->ready = true;
+  world_make_ready(w->world, &w->entry);
+}
+
+static void on_end(ctx_context *c, void *arg)
+{
+  (void)c;
+  waiter_wake(((struct watch *)arg)->waiter);
+}
+
+static void on_time(ctx_timer *t, void *arg)
+{
+  (void)t;
+  struct waiter *w = arg;
+  w->timed_out = true;
+  waiter_wake(w);
+}
+
+void wait_wake_row(struct list *row)
+{
+  struct list_link *k;
+  while ((k = list_pop(row)) != NULL) {
+    struct watch *watch = LIST_ELEMENT(k, struct watch, link);
+    watch->row = NULL;
+    waiter_wake(watch->waiter);
+  }
+}
+
+/* ---- watching --------------------------------------------------------- */
+
+static struct watch *next_watch(struct waiter *w)
+{
+  struct watch *watch = &w->watches[w->watch_count++];
+  watch->waiter = w;
+  watch->row = NULL;
+  ctx_hook_init(&watch->hook, on_end, watch, CTX_HOOK_INLINE);
+  return watch;
+}
+
+void wait_for_context(lua_State *L, struct waiter *w, ctx_context *c)
+{
+  if (w->watch_count == w->watch_room) luaL_error(L, "ctx: no room to wait for that much");
+  struct watch *watch = next_watch(w);
+  if (ctx_hook_attach(&watch->hook, c) == 0) return;
+  wait_let_go(w);
+  luaL_error(L, "the run that this context belongs to has ended: its clock stands still");
+}
+
+void wait_for_row(struct waiter *w, struct list *row)
+{
+  struct watch *watch = next_watch(w);
+  watch->row = row;
+  list_append(row, &watch->link);
+}
+
+void wait_until(struct waiter *w, int64_t deadline_ns)
+{
+  if (deadline_ns == CTX_NEVER) return;
+  ctx_timer_init(&w->timer, w->world->engine, on_time, w);
+  ctx_timer_arm(&w->timer, deadline_ns);
+  w->armed = true;
+}
+
+void wait_let_go(struct waiter *w)
+{
+  for (size_t i = 0; i < w->watch_count; i++) {
+    struct watch *watch = &w->watches[i];
+    ctx_hook_stop(&watch->hook);
+    if (watch->row != NULL) list_remove(watch->row, &watch->link);
+    watch->row = NULL;
+  }
+  w->watch_count = 0;
+  w->watches = w->small;
+  w->watch_room = WATCHES;
+  if (w->armed) ctx_timer_disarm(&w->timer);
+  w->armed = false;
+  w->what = NULL;
+}
+
+/* ---- many watches ----------------------------------------------------- */
+
+/* A block of watches; its coroutine may be closed by a stranger while they are in use. */
+struct watch_block {
+  struct waiter *waiter;
+  struct watch watches[];
+};
+
+static const char block_metatable;
+
+static int block_gc(lua_State *L)
+{
+  struct watch_block *b = lua_touserdata(L, 1);
+  if (b != NULL && b->waiter != NULL && b->waiter->watches == b->watches) wait_let_go(b->waiter);
+  return 0;
+}
+
+void wait_reserve(lua_State *L, struct waiter *w, size_t n)
+{
+  struct watch_block *b = lua_newuserdatauv(L, sizeof *b + n * sizeof(struct watch), 0);
+  b->waiter = w;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &block_metatable);
+  lua_setmetatable(L, -2);
+  w->watches = b->watches;
+  w->watch_room = n;
+}
+
+/* ---- who waits -------------------------------------------------------- */
+
+void waiter_init(struct waiter *w, struct world *world, lua_State *co)
+{
+  memset(w, 0, sizeof *w);
+  w->world = world;
+  w->co = co;
+  w->top = co;
+  w->watches = w->small;
+  w->watch_room = WATCHES;
+}
+
+struct waiter *waiter_current(lua_State *L)
+{
+  struct loop *l = loop_of(L);
+  return l->current != NULL ? l->current : l->main;
+}
+
+static void refuse_barrier(lua_State *L, const char *what)
+{
+  stack_push_barrier(L);
+  luaL_error(L, "cannot wait (%s) inside %s, which Lua cannot leave and come back to: wait before "
+                "or after it", what, lua_tostring(L, -1));
+}
+
+static void refuse_stranger(lua_State *L, const char *what)
+{
+  luaL_error(L, "cannot wait (%s) in a coroutine that is not a task: start it with c:go(fn), or make "
+                "it with ctx.wrap(fn) in place of coroutine.wrap", what);
+}
+
+struct waiter *wait_check(lua_State *L, const char *what)
+{
+  struct loop *l = loop_of(L);
+  struct waiter *w = waiter_current(L);
+  if (w->co != NULL) {
+    if (L != w->top) refuse_stranger(L, what);
+    if (!lua_isyieldable(L)) refuse_barrier(L, what);
+  } else {
+    if (l->driving) refuse_barrier(L, what);
+    if (lua_isyieldable(L) && L != w->top) refuse_stranger(L, what);
+    w->world = l->world;
+  }
+  return w;
+}
+
+struct waiter *wait_begin(lua_State *L, const char *what)
+{
+  struct waiter *w = wait_check(L, what);
+  w->what = what;
+  w->timed_out = false;
+  return w;
+}
+
+/* ---- parking ---------------------------------------------------------- */
+
+static int resumed(lua_State *L, int status, lua_KContext context);
+
+static int park_task(lua_State *L, struct waiter *w)
+{
+  w->parked = true;
+  return lua_yieldk(L, 0, (lua_KContext)w, resumed);
+}
+
+/* The turn of a parked task has come; or a stranger has resumed its coroutine, who is
+ * told so, and nothing changes. */
+static int resumed(lua_State *L, int status, lua_KContext context)
+{
+  (void)status;
+  struct waiter *w = (struct waiter *)context;
+  if (w->world->loop->current != w || w->ready) {
+    lua_pushnil(L);
+    lua_pushliteral(L, "this coroutine is a task of ctx, which waits; only its loop resumes it");
+    return lua_yieldk(L, 2, context, resumed);
+  }
+  w->parked = false;
+  wait_let_go(w);
+  return w->step(L, w);
+}
+
+static int park_main(lua_State *L, struct waiter *w, wait_step *step)
+{
+  struct loop *l = w->world->loop;
+  lua_State *top = w->top;
+  w->top = L;
+  l->driving = true;
+  l->main_ready = false;
+  lua_pushcfunction(L, drive);
+  int status = lua_pcall(L, 0, 0, 0);
+  l->driving = false;
+  w->top = top;
+  wait_let_go(w);
+  if (status != LUA_OK) {
+    if (w->ready) world_make_unready(w->world, &w->entry);
+    w->ready = false;
+    return lua_error(L);
+  }
+  return step(L, w);
+}
+
+int wait_park(lua_State *L, struct waiter *w, wait_step *step)
+{
+  if (w->co == NULL) return park_main(L, w, step);
+  w->step = step;
+  return park_task(L, w);
+}
+
+/* The entry of the main thread: whoever drives returns to it. */
+static void run_main(lua_State *L, struct entry *e)
+{
+  (void)L;
+  struct waiter *w = (struct waiter *)(void *)e;
+  w->ready = false;
+  w->world->loop->main_ready = true;
+}
+
+void wait_open(lua_State *L)
+{
+  struct loop *l = loop_of(L);
+  if (l->main != NULL) return;
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, block_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &block_metatable);
+  struct waiter *w = lua_newuserdatauv(L, sizeof *w, 0);
+  waiter_init(w, l->world, NULL);
+  w->entry.run = run_main;
+  loop_anchor(L, w, -1);
+  lua_pop(L, 1);
+  l->main = w;
+}

@@ -1,0 +1,94 @@
+/*
+ * wait - how a task, or the main thread, waits
+ *
+ * A waiting function is a step: it looks whether it has its answer, and if not
+ * says what may change that (a context, a row such as the joiners of a task, an
+ * instant) and parks. Whatever happens first wakes the waiter; it takes its place
+ * in the ready row, and when its turn comes everything it waited on is let go and
+ * the step is made again. So the answer is the truth at the moment the waiter runs,
+ * and a wake-up that came for another reason costs a look.
+ *
+ *     static int step(lua_State *L, struct waiter *w)
+ *     {
+ *       if (answered) return push_answer(L);
+ *       wait_for_context(L, w, c);
+ *       wait_until(w, deadline_ns);
+ *       return wait_park(L, w, step);
+ *     }
+ *
+ * In a task, park yields; on the main thread it drives the loop. The arguments of
+ * the function stay on its stack, and are all a step may keep.
+ *
+ * Knows loop.h and drive.h.
+ */
+#ifndef CTX_BINDING_WAIT_H
+#define CTX_BINDING_WAIT_H
+
+#include "loop.h"
+
+struct waiter;
+typedef int wait_step(lua_State *L, struct waiter *w);
+
+/* One thing that is waited on. */
+struct watch {
+  struct waiter *waiter;
+  ctx_hook hook;         /* attached to a context, */
+  struct list_link link; /* or in a row of watches, */
+  struct list *row;      /* this one; NULL: neither */
+};
+
+enum { WATCHES = 2 }; /* enough for all but select */
+
+struct waiter {
+  struct entry entry; /* first: the loop runs it */
+  struct world *world;
+  lua_State *co;    /* the coroutine of the task; NULL: the main thread */
+  lua_State *top;   /* where it waits: 'co', or a coroutine of ctx.wrap inside it */
+  const char *what; /* for reports: the function it waits in; NULL: it does not wait */
+  wait_step *step;
+  bool ready;     /* in the ready row */
+  bool parked;    /* has yielded in wait_park, and not by itself */
+  bool timed_out; /* the timer of the present wait has fired */
+  bool armed;     /* the timer may be armed */
+  ctx_timer timer;
+  struct watch small[WATCHES];
+  struct watch *watches; /* 'small', or in a userdata on the waiter's stack */
+  size_t watch_count;    /* those in use */
+  size_t watch_room;
+};
+
+void waiter_init(struct waiter *w, struct world *world, lua_State *co);
+
+/* The waiter that 'L' runs as: the current task, or the main thread. */
+struct waiter *waiter_current(lua_State *L);
+
+/* The same; raises where one cannot wait, as the function 'what' is about to. */
+struct waiter *wait_check(lua_State *L, const char *what);
+
+/* The same, and the wait begins. 'what' must live as long. */
+struct waiter *wait_begin(lua_State *L, const char *what);
+
+/* What may wake 'w'. Raises (with all let go) when 'c' is of a closed engine. */
+void wait_for_context(lua_State *L, struct waiter *w, ctx_context *c);
+void wait_for_row(struct waiter *w, struct list *row);
+void wait_until(struct waiter *w, int64_t deadline_ns); /* CTX_NEVER: no limit */
+
+/* Makes room for 'n' watches; pushes a userdata, which must stay where it is. */
+void wait_reserve(lua_State *L, struct waiter *w, size_t n);
+
+/* Waits, then makes 'step' again; its results are those of the calling function. */
+int wait_park(lua_State *L, struct waiter *w, wait_step *step);
+
+/* Puts a waiter that is parked, or about to, into the ready row, if it is not there. */
+void waiter_wake(struct waiter *w);
+
+/* Wakes all whose watches lie in 'row'. */
+void wait_wake_row(struct list *row);
+
+/* Lets go of everything that 'w' waits on. */
+void wait_let_go(struct waiter *w);
+
+/* Makes the main thread a waiter, once per state. */
+void wait_open(lua_State *L);
+
+#endif

@@ -1,0 +1,63 @@
+#include <lauxlib.h>
+
+#include "wait.h"
+#include "wrap.h"
+
+static int again(lua_State *L, int status, lua_KContext context);
+
+/* An error ends the coroutine, whose <close> variables run, and goes to the caller. */
+static int raise(lua_State *L, lua_State *co)
+{
+  lua_xmove(co, L, 1);
+  lua_resetthread(co);
+  return lua_error(L);
+}
+
+static int resume(lua_State *L, lua_State *co, int arguments)
+{
+  struct waiter *w = waiter_current(L);
+  lua_State *top = w->top;
+  int results = 0;
+  /* Where the caller could not hand a wait on, the coroutine must not begin one. */
+  bool reaches = w->co == NULL || (L == top && lua_isyieldable(L));
+  if (reaches) w->top = co;
+  int status = lua_resume(co, L, arguments, &results);
+  w->top = top;
+  if (status == LUA_YIELD && reaches && w->co != NULL && w->parked) {
+    lua_pop(co, results);
+    return lua_yieldk(L, 0, 0, again);
+  }
+  if (status != LUA_OK && status != LUA_YIELD) return raise(L, co);
+  if (!lua_checkstack(L, results)) return luaL_error(L, "too many results");
+  lua_xmove(co, L, results);
+  return results;
+}
+
+static int again(lua_State *L, int status, lua_KContext context)
+{
+  (void)status, (void)context;
+  return resume(L, lua_tothread(L, lua_upvalueindex(1)), 0);
+}
+
+static int call(lua_State *L)
+{
+  lua_State *co = lua_tothread(L, lua_upvalueindex(1));
+  if (co == NULL || co == L) return luaL_error(L, "cannot resume this coroutine");
+  int arguments = lua_gettop(L), status = lua_status(co);
+  bool fresh = status == LUA_OK && lua_gettop(co) == 1 && lua_isfunction(co, 1);
+  if (status != LUA_YIELD && !fresh) return luaL_error(L, "cannot resume dead coroutine");
+  if (!lua_checkstack(co, arguments)) return luaL_error(L, "too many arguments to resume");
+  lua_xmove(L, co, arguments);
+  return resume(L, co, arguments);
+}
+
+int wrap_bind(lua_State *L)
+{
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  lua_State *co = lua_newthread(L);
+  lua_pushvalue(L, 1);
+  lua_xmove(L, co, 1);
+  lua_pushcclosure(L, call, 1);
+  return 1;
+}
