@@ -1,0 +1,24 @@
+-- Five monitors that end after a second; as monitor_deadline.lua in all else.
+
+local ctx = require "ctx"
+
+local function monitor(c, number)
+  while not c:done() do
+    print("监控器" .. number .. "，正在监控中...")
+    ctx.background():sleep(2)
+  end
+  print("监控器" .. number .. "，监控结束。")
+end
+
+local c1 = ctx.with_cancel(ctx.background())
+local c2 = c1:with_timeout(1)
+
+for i = 1, 5 do
+  c2:go(monitor, i)
+end
+
+ctx.sleep(5)
+if c2:err() then
+  print("监控器取消的原因:  " .. c2:err())
+end
+print("主程序退出！！")

@@ -1,0 +1,74 @@
+--- What several specs share: runs on the virtual clock, garbage, other processes.
+
+local ctx = require "ctx"
+
+local helper = {}
+
+--- Makes the body of an `it`: a run on the virtual clock.
+-- @tparam function fn `fn(root)`, the main task
+-- @treturn function
+function helper.virtual(fn)
+  return function()
+    ctx.run({ clock = "virtual" }, fn)
+  end
+end
+
+--- Calls a function that must fail.
+-- @treturn any what it raised
+function helper.raised(fn, ...)
+  local ok, err = pcall(fn, ...)
+  assert(not ok, "an error is expected, and none was raised")
+  return err
+end
+
+--- Collects all garbage, also what only a finalizer sets free.
+function helper.collect()
+  for _ = 1, 4 do collectgarbage() end
+end
+
+--- A table that keeps none of its values alive.
+function helper.weak(t)
+  return setmetatable(t or {}, { __mode = "v" })
+end
+
+--- A value for `<close>`.
+-- @tparam function fn called with the error, if there is one
+function helper.closer(fn)
+  return setmetatable({}, { __close = function(_, err) fn(err) end })
+end
+
+local function quote(s)
+  return "'" .. s:gsub("'", "'\\''") .. "'"
+end
+
+local function interpreter()
+  local first = 0
+  while arg[first - 1] do first = first - 1 end
+  return arg[first]
+end
+
+--- Runs a script in another process, with this one's Lua and its paths.
+-- What hangs is killed after 30 seconds.
+-- @tparam string source
+-- @tparam ?string options of the interpreter
+-- @treturn string what the script printed, errors too
+-- @treturn integer its exit status
+function helper.script(source, options)
+  local name = os.tmpname()
+  local file = assert(io.open(name, "w"))
+  file:write(source)
+  file:close()
+  local pipe = assert(io.popen(table.concat({
+    "exec env",
+    "LUA_PATH_5_4=" .. quote(package.path),
+    "LUA_CPATH_5_4=" .. quote(package.cpath),
+    "$(command -v timeout >/dev/null && echo timeout 30)",
+    quote(interpreter()), options or "", quote(name), "2>&1",
+  }, " ")))
+  local output = pipe:read "a"
+  local _, _, status = pipe:close()
+  os.remove(name)
+  return output, status
+end
+
+return helper
