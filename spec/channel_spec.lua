@@ -1,3 +1,4 @@
+local core = require "ctx.core"
 local ctx = require "ctx"
 local testing = require "ctx.testing"
 
@@ -430,6 +431,30 @@ describe("a receiver and a sender", function()
     assert.same({ "recv at 2.0", "send at 2.0" }, log)
   end))
 
+  it("keep their places when they are woken for nothing", wrap(function(main)
+    local ch, log, token = ctx.channel(), {}, nil
+    main:go(function()
+      token = core.me()
+      table.insert(log, "first " .. ch:recv())
+    end)
+    main:go(function() table.insert(log, "second " .. ch:recv()) end)
+    ctx.yield()
+    core.wake(token)
+    ctx.yield()
+    ch:try_send(1)
+    ch:try_send(2)
+    ctx.yield()
+    assert.same({ "first 1", "second 2" }, log)
+  end))
+
+  it("poll without letting others run", wrap(function(main)
+    local ch, has_run = ctx.channel(), false
+    main:go(function() has_run = true end)
+    ch:recv(0)
+    ch:send(1, 0)
+    assert.is_false(has_run)
+  end))
+
   it("J2 give up by the 100,000, and are served by the 100,000", wrap(function(main)
     local n, ch = 100000, ctx.channel()
     local c, cancel = main:with_cancel()
@@ -575,6 +600,18 @@ describe("a coroutine closed from outside", function()
     assert.equal(1, #ch)
     assert.same({ nil, "full" }, { ch:try_send("second") })
     assert.equal("first", ch:recv())
+  end))
+
+  it("leaves that value before those who wait to send", wrap_with_context(function(c, ch)
+    local co = start(c, function() ch:recv() end)
+    ch:try_send("first")
+    coroutine.close(co)
+    local sender = c:async(function() return ch:send("second") end)
+    ctx.yield()
+    assert.equal("first", ch:recv())
+    assert.equal(0, #ch)
+    assert.equal("second", ch:recv())
+    assert.same({ true, true }, { sender:join() })
   end))
 
   it("leaves that value to the next who waits", wrap_with_context(function(c, ch)

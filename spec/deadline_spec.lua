@@ -207,13 +207,23 @@ describe("a deadline", function()
   end))
 
   it("D9 raises more than 20 years ahead, and names ctx.wall", virtual(function(root)
-    for _, seconds in ipairs { 20.1 * year, os.time(), 1e10, 1e18, 1e19, 1e308, math.maxinteger } do
-      for _, make in ipairs { ctx.with_timeout, ctx.with_deadline } do
-        assert.matches("ctx.wall", raised(make, root, seconds), 1, true)
-      end
+    for _, instant in ipairs { 20.1 * year, os.time(), 1e10, 1e18, 1e19, 1e308, math.maxinteger } do
+      assert.matches("ctx.wall", raised(ctx.with_deadline, root, instant), 1, true)
     end
-    assert.is_false((ctx.with_timeout(root, 19.9 * year)):done())
     assert.is_false((ctx.with_deadline(root, 19.9 * year)):done())
+    ctx.sleep(year)
+    assert.is_false((ctx.with_deadline(root, 20.9 * year)):done())
+    assert.matches("ctx.wall", raised(ctx.with_deadline, root, 21.1 * year), 1, true)
+  end))
+
+  it("D9 of a time too long to count is none", virtual(function(root)
+    for _, seconds in ipairs { 1e10, 1e18, 1e308, math.maxinteger } do
+      local c, cancel = ctx.with_timeout(root, seconds)
+      assert.is_nil(c:deadline())
+      assert.is_false(c:wait(1))
+      assert.is_true(cancel())
+    end
+    assert.equal(1e9, (ctx.with_timeout(root, 1e9 - ctx.now())):deadline())
   end))
 
   it("D9 is the same for integers and floats", virtual(function(root)

@@ -242,12 +242,12 @@ describe("a hook", function()
   for position = 1, 3 do
     it("H7 that fails is fatal to the run and stops no other: position " .. position, function()
       local order = {}
-      assert.equal("boom", raised(ctx.run, { clock = "virtual" }, function(root)
+      assert.same({ "boom" }, raised(ctx.run, { clock = "virtual" }, function(root)
         local c, cancel = ctx.with_cancel(root)
         for i = 1, 3 do
           c:on_done(function()
             order[#order + 1] = i
-            if i == position then error("boom", 0) end
+            if i == position then error { "boom" } end
           end)
         end
         cancel()
@@ -259,9 +259,9 @@ describe("a hook", function()
 
   it("H7 that fails outside a run raises from the wait that drives it", function()
     local c, cancel = ctx.with_cancel(ctx.background())
-    c:on_done(function() error("boom", 0) end)
+    c:on_done(function() error { "boom" } end)
     cancel()
-    assert.equal("boom", raised(function() for _ = 1, 10 do ctx.yield() end end))
+    assert.same({ "boom" }, raised(function() for _ = 1, 10 do ctx.yield() end end))
   end)
 
   it("H8 on what never ends never runs; stop is true, then false", virtual(function(root)

@@ -68,15 +68,15 @@ for name, run in pairs {
     end)
 
     it("raises the first of several errors", function()
-      assert.equal("first", raised(run, function(root)
-        root:go(function() ctx.yield() error("first", 0) end)
-        root:go(function() ctx.yield() error("second", 0) end)
+      assert.same({ "first" }, raised(run, function(root)
+        root:go(function() ctx.yield() error { "first" } end)
+        root:go(function() ctx.yield() error { "second" } end)
         root:go(function(c)
-          local _ <close> = closer(function() error("third", 0) end)
+          local _ <close> = closer(function() error { "third" } end)
           c:wait()
         end)
         root:wait()
-        error("fourth", 0)
+        error { "fourth" }
       end))
     end)
 
@@ -135,8 +135,8 @@ describe("a nested run", function()
   it("answers results and raises errors in its task alone", helper.virtual(function(root)
     assert.equal("inner", ctx.run(function() ctx.sleep(1) return "inner" end))
     assert.equal(1, ctx.now())
-    assert.equal("boom", raised(ctx.run, function(inner)
-      inner:go(function() ctx.sleep(1) error("boom", 0) end)
+    assert.same({ "boom" }, raised(ctx.run, function(inner)
+      inner:go(function() ctx.sleep(1) error { "boom" } end)
       inner:wait()
     end))
     assert.equal(2, ctx.now())
@@ -240,8 +240,9 @@ describe("a run with a clock of its own", function()
 
   it("raises when the parent is on another clock", function()
     local outside = ctx.with_cancel(ctx.background())
+    local value = ctx.with_value(outside, "key", "value")
     ctx.run(virtual_clock, function()
-      for _, parent in ipairs { outside, ctx.with_value(outside, "key", "value") } do
+      for _, parent in ipairs { outside, value } do
         for name, arguments in pairs {
           with_cancel = {}, with_timeout = { 1 }, with_deadline = { 1 }, with_value = { "key", 1 },
           without_cancel = {},
@@ -319,13 +320,13 @@ describe("a run and the tasks outside it", function()
   end)
 
   it("hears of an error in one of them by raising it", function()
-    ctx.background():go(function() error("outside", 0) end)
+    ctx.background():go(function() error { "outside" } end)
     local ok, err = pcall(function()
       ctx.run(function() for _ = 1, 3 do ctx.yield() end end)
       ctx.yield() -- at the latest
     end)
     assert.is_false(ok)
-    assert.equal("outside", err)
+    assert.same({ "outside" }, err)
     assert.equal("fine", ctx.run(function() return "fine" end))
   end)
 end)

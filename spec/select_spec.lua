@@ -1,3 +1,4 @@
+local core = require "ctx.core"
 local ctx = require "ctx"
 local testing = require "ctx.testing"
 
@@ -78,6 +79,13 @@ describe("select", function()
     assert.is_nil(ctx.select(ctx.channel(), -1))
     assert.equal(ch, (ctx.select(ctx.channel(), ch, 0)))
     assert.equal(0, ctx.now())
+  end))
+
+  it("polls without letting others run", wrap(function(main)
+    local has_run = false
+    main:go(function() has_run = true end)
+    ctx.select(ctx.channel(), 0)
+    assert.is_false(has_run)
   end))
 
   it("takes the first listed of what is ready, and leaves the rest", wrap(function(main)
@@ -190,6 +198,22 @@ describe("a select that waits", function()
     local ch, log = ctx.channel(), {}
     main:go(function() table.insert(log, "select " .. select(2, ctx.select(ctx.channel(), ch))) end)
     main:go(function() table.insert(log, "recv " .. ch:recv()) end)
+    ctx.yield()
+    ch:try_send(1)
+    ch:try_send(2)
+    ctx.yield()
+    assert.same({ "select 1", "recv 2" }, log)
+  end))
+
+  it("keeps its place when it is woken for nothing", wrap(function(main)
+    local ch, log, token = ctx.channel(), {}, nil
+    main:go(function()
+      token = core.me()
+      table.insert(log, "select " .. select(2, ctx.select(ch, main)))
+    end)
+    main:go(function() table.insert(log, "recv " .. ch:recv()) end)
+    ctx.yield()
+    core.wake(token)
     ctx.yield()
     ch:try_send(1)
     ch:try_send(2)

@@ -102,13 +102,12 @@ describe("a task", function()
     assert.same({ root, "x" }, got)
   end))
 
-  it("runs a C function, and a cancel function", virtual(function(root)
-    local c, cancel = ctx.with_cancel(root)
+  it("runs a C function, and hands a cancel function on", virtual(function(root)
     assert.same({ true, "userdata" }, { root:async(type):join() })
-    root:go(cancel)
+    local c, cancel = ctx.with_cancel(root)
+    root:go(function(_, f) f "why" end, cancel)
     ctx.yield()
-    assert.is_true(c:done())
-    assert.equal(root, c:cause())
+    assert.equal("why", c:cause())
   end))
 
   it("runs in a coroutine of its own", virtual(function(root)
@@ -226,12 +225,23 @@ describe("the end of a task", function()
 
   it("is fatal to the run when it is an error of any other kind", function()
     local object = setmetatable({}, { __tostring = function() return "object" end })
-    for _, err in ipairs { object, "text", 7, false, nothing } do
+    for _, err in ipairs { object, 7, false, nothing } do
       assert.equal(err, raised(ctx.run, { clock = "virtual" }, function(root)
         root:go(function() ctx.sleep(1) error(err, 0) end)
         ctx.sleep(100)
       end))
     end
+  end)
+
+  it("is fatal to the run when it is a text, which then has the traceback of the task below it", function()
+    local cause
+    local message = raised(ctx.run, { clock = "virtual" }, function(root)
+      root:go(function() ctx.sleep(1) error("text", 0) end)
+      root:wait()
+      cause = root:cause()
+    end)
+    assert.matches("^text\nstack traceback:\n.*task_spec.lua:%d+", message)
+    assert.equal(message, cause)
   end)
 
   it("is fatal to the run when it is an error that is nil", function()
@@ -246,7 +256,7 @@ describe("the end of a task", function()
   it("is raised outside a run by the wait that drives the tasks", function()
     local background = ctx.background()
     background:go(function() error("boom", 0) end)
-    assert.equal("boom", raised(ctx.yield))
+    assert.matches("^boom\n", raised(ctx.yield))
     local t = background:async(function() return "fine" end)
     assert.same({ true, "fine" }, { t:join() })
     local err = {}
@@ -292,7 +302,7 @@ describe("join", function()
       assert.is_false(ok)
       assert.equal(e, got)
     end
-    assert.same({ false, nil, n = 2 }, table.pack(root:async(error):join()))
+    assert.same({ false, nil, n = 2 }, table.pack(root:async(function() error(nil) end):join()))
     assert.is_false(root:done())
   end))
 

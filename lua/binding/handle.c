@@ -28,9 +28,8 @@ static bool is_cancel_function(lua_State *L, int index)
 /* What has usually gone wrong when the value at 'arg' comes where a context was meant. */
 static const char *hint(lua_State *L, int arg)
 {
-  if (is_cancel_function(L, arg)) return convert_parentheses;
-  if (arg == 1 && !lua_isnoneornil(L, arg)) return "did a local named ctx hide the module?";
   if (lua_isfunction(L, arg)) return convert_parentheses;
+  if (arg == 1 && !lua_isnoneornil(L, arg)) return "did a local named ctx hide the module?";
   return NULL;
 }
 
@@ -70,7 +69,11 @@ struct handle *handle_check_clock(lua_State *L, int arg)
 
 void handle_refuse_cancel(lua_State *L, int arg)
 {
-  if (is_cancel_function(L, arg)) luaL_argerror(L, arg, convert_parentheses);
+  if (!is_cancel_function(L, arg)) return;
+  struct handle *before = handle_test(L, arg - 1);
+  lua_getupvalue(L, arg, 1);
+  if (before != NULL && before == handle_test(L, -1)) luaL_argerror(L, arg, convert_parentheses);
+  lua_pop(L, 1);
 }
 
 /* ---- new handles ------------------------------------------------------ */
@@ -89,11 +92,13 @@ static struct handle *push_new(lua_State *L, enum handle_kind kind, int parent, 
   return h;
 }
 
-/* Puts the context just made, whose reference the handle takes, into it. */
+/* Puts the context just made, whose reference the handle takes, into it. What lives on a
+ * virtual clock is remembered, for who looks for what a test has left. */
 static void fill(lua_State *L, struct handle *h, ctx_context *c)
 {
   h->context = c;
   if (c == NULL) luaL_error(L, "not enough memory");
+  if (loop_of(L)->world->is_virtual) loop_remember(L, h, -1);
 }
 
 void handle_push_child(lua_State *L, int parent)
@@ -119,7 +124,9 @@ static void push_new_todo(lua_State *L)
 {
   handle_push_background(L);
   struct handle *background = handle_check(L, -1);
-  struct handle *h = push_new(L, HANDLE_TODO, lua_gettop(L), HANDLE_EXTRA);
+  struct handle *h = push_new(L, HANDLE_TODO, 0, HANDLE_PAYLOAD);
+  lua_getiuservalue(L, -2, HANDLE_PAYLOAD);
+  lua_setiuservalue(L, -2, HANDLE_PAYLOAD);
   fill(L, h, ctx_retain(background->context));
   lua_remove(L, -2);
 }
@@ -291,7 +298,7 @@ static int fill_deadline(lua_State *L, struct handle *h, ctx_context *c, ctx_cau
 static int bind_with_timeout(lua_State *L)
 {
   struct handle *parent = handle_check_clock(L, 1);
-  int64_t timeout_ns = convert_timeout(L, 2);
+  int64_t timeout_ns = convert_near(L, 2, 0);
   handle_refuse_cancel(L, 3);
   ctx_cause *cause;
   struct handle *h = push_deadline(L, &cause);
@@ -303,7 +310,7 @@ static int bind_with_deadline(lua_State *L)
 {
   struct handle *parent = handle_check_clock(L, 1);
   int64_t now_ns = ctx_engine_now(ctx_engine_of(parent->context));
-  int64_t deadline_ns = convert_instant(L, 2, now_ns);
+  int64_t deadline_ns = convert_near(L, 2, now_ns);
   handle_refuse_cancel(L, 3);
   ctx_cause *cause;
   struct handle *h = push_deadline(L, &cause);
@@ -323,7 +330,7 @@ static int bind_without_cancel(lua_State *L)
 
 static void check_key(lua_State *L, int arg)
 {
-  if (is_cancel_function(L, arg)) luaL_argerror(L, arg, convert_parentheses);
+  handle_refuse_cancel(L, arg);
   if (lua_isnoneornil(L, arg)) luaL_argerror(L, arg, "a key cannot be nil");
   if (lua_type(L, arg) == LUA_TNUMBER && isnan(lua_tonumber(L, arg)))
     luaL_argerror(L, arg, "a key cannot be NaN");
@@ -475,6 +482,23 @@ static int bind_timeout(lua_State *L)
     lua_pushnil(L);
   else
     convert_push_seconds(L, deadline_ns > now_ns ? deadline_ns - now_ns : 0);
+  return 1;
+}
+
+/* The sequence of all that can still be ended on the clock in front. */
+int handle_push_live(lua_State *L)
+{
+  ctx_engine *e = loop_of(L)->world->engine;
+  lua_newtable(L);
+  loop_push_memory(L);
+  for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
+    struct handle *h = handle_test(L, -1);
+    if (h == NULL || h->context == NULL || h->kind < HANDLE_CANCEL) continue;
+    if (ctx_engine_of(h->context) != e || ctx_done(h->context)) continue;
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, -5, (lua_Integer)lua_rawlen(L, -5) + 1);
+  }
+  lua_pop(L, 1);
   return 1;
 }
 

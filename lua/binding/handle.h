@@ -50,13 +50,15 @@ struct handle *handle_test(lua_State *L, int index);
 /* The same for an argument; raises when it is none, or finalized. */
 struct handle *handle_check(lua_State *L, int arg);
 
-/* The same; raises also when its clock is not that of the world in front. */
+/* The same; raises also when its clock is not that of the world in front: for parents, and
+ * for what is to be waited on. */
 struct handle *handle_check_clock(lua_State *L, int arg);
 
 /* Raises "bad argument #arg to '...' (<expected> expected, got ...)", with a hint. */
 int handle_type_error(lua_State *L, int arg, const char *expected);
 
-/* Raises when 'arg' is a cancel function: the second result of f(p:with_cancel()). */
+/* Raises when 'arg' is the cancel function of the context before it: the tail of
+ * f(p:with_cancel()). */
 void handle_refuse_cancel(lua_State *L, int arg);
 
 /* Pushes the background of the world in front; the context of the current task, which on
@@ -84,6 +86,9 @@ extern const luaL_Reg handle_methods[];   /* c:done and the like: a context come
 /* core.describe(c) -> kind, parent, key, value; core.set_tostring(f): for texts. */
 int handle_describe(lua_State *L);
 int handle_set_tostring(lua_State *L);
+
+/* core.live_contexts() -> sequence: what has not ended on a virtual clock; for tests. */
+int handle_push_live(lua_State *L);
 
 /* Makes the metatable, once per state, and pushes its table of methods. */
 void handle_open(lua_State *L);

@@ -1,3 +1,5 @@
+#include <math.h>
+
 #include "convert.h"
 #include "error.h"
 #include "limit.h"
@@ -18,7 +20,7 @@ void limit_check(lua_State *L, int arg)
     lua_pushinteger(L, limit_instant(L, convert_timeout(L, arg)));
     lua_replace(L, arg);
   } else if (handle_test(L, arg) != NULL) {
-    handle_check_clock(L, arg);
+    if (!ctx_done(handle_check(L, arg)->context)) handle_check_clock(L, arg);
   } else {
     handle_type_error(L, arg, "seconds or a ctx.context");
   }
@@ -50,14 +52,22 @@ void limit_watch(lua_State *L, int arg, struct waiter *w)
   if (lua_isinteger(L, arg)) wait_until(w, lua_tointeger(L, arg));
 }
 
-/* For functions written in Lua, whose argument 'arg' and name the errors are to tell. */
+/* For functions written in Lua: the errors tell their argument and name, and blame who calls
+ * them. */
 int limit_bind(lua_State *L)
 {
   struct handle *h = handle_test(L, 1);
-  if (h == NULL && lua_type(L, 1) != LUA_TNUMBER && !lua_isnil(L, 1)) {
-    return luaL_error(L, "bad argument #%d to '%s' (seconds or a ctx.context expected, got %s%s%s)",
-                      (int)luaL_checkinteger(L, 2), luaL_checkstring(L, 3), luaL_typename(L, 1),
-                      lua_isfunction(L, 1) ? "; " : "", lua_isfunction(L, 1) ? convert_parentheses : "");
+  const char *wrong = NULL;
+  if (lua_type(L, 1) == LUA_TNUMBER)
+    wrong = isnan(lua_tonumber(L, 1)) ? "a time cannot be NaN" : NULL;
+  else if (h == NULL && !lua_isnil(L, 1))
+    wrong = lua_pushfstring(L, "seconds or a ctx.context expected, got %s", luaL_typename(L, 1));
+  if (wrong != NULL) {
+    luaL_where(L, 2);
+    lua_pushfstring(L, "bad argument #%d to '%s' (%s)", (int)luaL_checkinteger(L, 2),
+                    luaL_checkstring(L, 3), wrong);
+    lua_concat(L, 2);
+    return lua_error(L);
   }
   lua_settop(L, 1);
   limit_check(L, 1);

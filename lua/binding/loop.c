@@ -51,6 +51,11 @@ void world_push_value(lua_State *L, int n)
 
 /* ---- anchors and memory ----------------------------------------------- */
 
+void loop_push_memory(lua_State *L)
+{
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &memory_key);
+}
+
 static void push_table(lua_State *L, const void *key)
 {
   if (key != NULL)
@@ -115,6 +120,10 @@ static int world_gc(lua_State *L)
 {
   struct world *w = lua_touserdata(L, 1);
   if (w == NULL || lua_rawlen(L, 1) != sizeof *w || w->cookie != &world_cookie) return 0;
+  if (w->lost > 0 || !list_empty(&w->tasks)) {
+    lua_warning(L, "ctx: the Lua state is closed, and tasks have not ended", 0);
+    w->lost = 0;
+  }
   if (w->engine != NULL) ctx_engine_close(w->engine);
   w->engine = NULL;
   return 0;

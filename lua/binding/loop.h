@@ -44,6 +44,7 @@ struct world {
   struct list ready;    /* of entries */
   size_t ready_count;   /* its length */
   struct list tasks;    /* those that have not ended, for reports */
+  size_t lost;          /* tasks that were collected before they ended: the state closes */
   struct waiter *idle;  /* to be woken when nothing else is ready, before time moves */
   unsigned long rounds; /* without time having moved */
 };
@@ -91,6 +92,7 @@ void loop_push_anchored(lua_State *L, const void *key);
 /* A weak table from addresses to userdata: finds a value again by its address. */
 void loop_remember(lua_State *L, const void *key, int index);
 void loop_push_remembered(lua_State *L, const void *key);
+void loop_push_memory(lua_State *L);
 
 /* Puts 'e' at the end of the row; takes it out. */
 void world_make_ready(struct world *w, struct entry *e);

@@ -49,6 +49,14 @@ static int counters(lua_State *L)
   return 3;
 }
 
+/* core.unfinished_tasks() -> how many besides the current one, and lines that say where they wait */
+static int unfinished_tasks(lua_State *L)
+{
+  lua_pushinteger(L, (lua_Integer)task_push_report(L, loop_of(L)->world));
+  lua_insert(L, -2);
+  return 2;
+}
+
 static int version(lua_State *L)
 {
   lua_pushstring(L, ctx_version());
@@ -64,6 +72,8 @@ static const luaL_Reg functions[] = {
     {"is_task", is_task},
     {"argument_error", argument_error},
     {"counters", counters},
+    {"live_contexts", handle_push_live},
+    {"unfinished_tasks", unfinished_tasks},
     {"describe", handle_describe},
     {"set_tostring", handle_set_tostring},
     {"use_virtual_clock", run_use_virtual_clock},

@@ -50,7 +50,9 @@ static void begin(lua_State *L)
   lua_remove(L, -2);
   lua_pushvalue(L, -1);
   lua_setiuservalue(L, 1, RUN_ROOT);
+  lua_pushvalue(L, -1);
   lua_insert(L, 2);
+  lua_insert(L, 4); /* run, root, function, root, arguments */
   task_push_new(L, 2, 1, TASK_MAIN);
   lua_pushvalue(L, 2);
   lua_setiuservalue(L, 1, RUN_MAIN);

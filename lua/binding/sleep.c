@@ -17,6 +17,7 @@ static int wait_again(lua_State *L, struct waiter *w)
     lua_pushboolean(L, 0);
     return 1;
   }
+  handle_check_clock(L, 1);
   w = wait_begin(L, "wait");
   wait_for_context(L, w, c->context);
   limit_watch(L, 2, w);
@@ -26,7 +27,7 @@ static int wait_again(lua_State *L, struct waiter *w)
 /* c:wait([limit]) -> true: done; false: the limit was reached */
 static int bind_wait(lua_State *L)
 {
-  handle_check_clock(L, 1);
+  handle_check(L, 1);
   limit_check(L, 2);
   return wait_again(L, NULL);
 }
@@ -71,13 +72,14 @@ static int sleep_again(lua_State *L, struct waiter *w)
     lua_pushboolean(L, 1);
     return 1;
   }
+  handle_check_clock(L, 1);
   return sleep_more(L, wait_begin(L, "sleep"), 2, c->context, sleep_again);
 }
 
 /* c:sleep(seconds) -> true: slept it all; nil, err as soon as c is done */
 static int bind_context_sleep(lua_State *L)
 {
-  handle_check_clock(L, 1);
+  handle_check(L, 1);
   check_seconds(L, 2);
   return sleep_again(L, NULL);
 }
@@ -159,6 +161,7 @@ static int bind_park(lua_State *L)
   struct waiter *w = wait_check(L, what);
   if (last - 2 > WATCHES) wait_reserve(L, w, (size_t)(last - 2));
   wait_begin(L, what);
+  w->in_library = true;
   for (int i = 3; i <= last; i++) {
     struct task *t = task_test(L, i);
     if (t == NULL)
@@ -176,6 +179,7 @@ static int bind_park(lua_State *L)
 static int bind_settle(lua_State *L)
 {
   struct waiter *w = wait_begin(L, "settle");
+  w->in_library = true;
   if (w->world->idle != NULL) {
     wait_let_go(w);
     return luaL_error(L, "settle: another task is in it already");

@@ -2,12 +2,15 @@
 
 #include "stack.h"
 
-void stack_push_place(lua_State *L, lua_State *co)
+void stack_push_place(lua_State *L, lua_State *co, bool in_library)
 {
   lua_Debug ar;
+  const char *library = NULL;
   for (int level = 0; lua_getstack(co, level, &ar); level++) {
     lua_getinfo(co, "Sl", &ar);
-    if (ar.currentline > 0) {
+    if (ar.currentline <= 0) continue;
+    if (in_library && library == NULL) library = ar.source;
+    if (library == NULL || strcmp(ar.source, library) != 0) {
       lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
       return;
     }

@@ -6,9 +6,11 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <stdbool.h>
 
-/* Pushes "file:line" of the innermost Lua function on the stack of 'co', or "?". */
-void stack_push_place(lua_State *L, lua_State *co);
+/* Pushes "file:line" of the innermost Lua function on the stack of 'co', or "?"; past those
+ * of the same file where the innermost is one of a library, whose caller is to be named. */
+void stack_push_place(lua_State *L, lua_State *co, bool in_library);
 
 /* Pushes the name of the innermost C function that called out, as the loaded modules
  * know it ("table.sort"), or a word for it: what keeps the caller from yielding. */

@@ -146,33 +146,17 @@ static void finish(lua_State *L, struct task *t)
 
 static int body_ended(lua_State *co, int status, lua_KContext context)
 {
-  struct task *t = (struct task *)context;
+  struct task *t = of_waiter((struct waiter *)context);
   t->ok = status == LUA_OK || status == LUA_YIELD;
-  lua_remove(co, 1);
   return lua_gettop(co);
 }
 
-/* Adds the place to an error that will reach people: a text that nobody joins for. */
-static int add_traceback(lua_State *co)
-{
-  if (lua_type(co, 1) == LUA_TSTRING) luaL_traceback(co, co, lua_tostring(co, 1), 1);
-  return 1;
-}
-
-static int keep_error(lua_State *co)
-{
-  (void)co;
-  return 1;
-}
-
-/* The function of the coroutine: f(context, ...), protected. */
+/* The function of the coroutine: f(...), protected. */
 static int body(lua_State *co)
 {
-  struct task *t = of_waiter(waiter_current(co));
-  lua_pushcfunction(co, t->outcome == TASK_FATAL ? add_traceback : keep_error);
-  lua_insert(co, 1);
-  lua_KContext context = (lua_KContext)t;
-  return body_ended(co, lua_pcallk(co, lua_gettop(co) - 2, LUA_MULTRET, 1, context, body_ended), context);
+  lua_KContext context = (lua_KContext)waiter_current(co);
+  int status = lua_pcallk(co, lua_gettop(co) - 1, LUA_MULTRET, 0, context, body_ended);
+  return body_ended(co, status, context);
 }
 
 /* Its coroutine was closed by a stranger, or ran out of memory: there are no results. */
@@ -230,21 +214,20 @@ static void run_entry(lua_State *L, struct entry *e)
 
 /* ---- starting --------------------------------------------------------- */
 
-/* Moves the function, the context and the arguments, from 'base' on, to the coroutine. */
+/* Moves the function and the arguments, from 'base' on, to the coroutine. */
 static void load(lua_State *L, struct task *t, int base, int last)
 {
   lua_State *co = t->waiter.co;
-  luaL_checkstack(L, last - base + 4, "too many arguments");
-  if (!lua_checkstack(co, last - base + 8)) luaL_error(L, "too many arguments");
+  int n = last - base + 1;
+  luaL_checkstack(L, n + 4, "too many arguments");
+  if (!lua_checkstack(co, n + 8)) luaL_error(L, "too many arguments");
   lua_pushcfunction(co, body);
-  lua_pushvalue(L, base + 1);
-  lua_pushvalue(L, base);
-  for (int i = base + 2; i <= last; i++) lua_pushvalue(L, i);
-  lua_xmove(L, co, last - base + 1);
-  t->arguments = last - base + 1;
+  for (int i = base; i <= last; i++) lua_pushvalue(L, i);
+  lua_xmove(L, co, n);
+  t->arguments = n;
 }
 
-struct task *task_push_new(lua_State *L, int base, int run, enum task_outcome outcome)
+void task_push_new(lua_State *L, int base, int run, enum task_outcome outcome)
 {
   int last = lua_gettop(L);
   struct loop *l = loop_of(L);
@@ -261,7 +244,7 @@ struct task *task_push_new(lua_State *L, int base, int run, enum task_outcome ou
   lua_setiuservalue(L, -2, TASK_CONTEXT);
   lua_pushvalue(L, run);
   lua_setiuservalue(L, -2, TASK_RUN);
-  load(L, t, base, last);
+  load(L, t, base + 1, last);
   loop_anchor(L, t, -1);
 
   /* From here on nothing fails. */
@@ -275,7 +258,6 @@ struct task *task_push_new(lua_State *L, int base, int run, enum task_outcome ou
   waiter_wake(&t->waiter);
   lua_replace(L, base);
   lua_settop(L, base);
-  return t;
 }
 
 void task_start_hook(lua_State *L, int base)
@@ -295,6 +277,8 @@ static int start(lua_State *L, enum task_outcome outcome)
   handle_check_clock(L, 1);
   handle_refuse_cancel(L, 2);
   luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_pushvalue(L, 1);
+  lua_insert(L, 3); /* context, function, context, arguments */
   task_push_run(L);
   lua_insert(L, 1);
   task_push_new(L, 2, 1, outcome);
@@ -398,34 +382,45 @@ static int task_tostring(lua_State *L)
 static void push_line(lua_State *L, const char *who, const struct waiter *w)
 {
   lua_State *co = w->co != NULL ? w->top : L;
-  stack_push_place(L, co);
+  stack_push_place(L, co, w->in_library);
   lua_pushfstring(L, "\n  %s waits in %s at %s", who, w->what != NULL ? w->what : "?", lua_tostring(L, -1));
   lua_remove(L, -2);
 }
 
-void task_push_report(lua_State *L, struct world *w)
+/* Pushes the line of 't'. */
+static void push_task_line(lua_State *L, const struct task *t)
+{
+  loop_push_anchored(L, t);
+  if (task_test(L, -1) == t)
+    push_name(L, lua_gettop(L));
+  else
+    lua_pushliteral(L, "a task");
+  push_line(L, lua_tostring(L, -1), &t->waiter);
+  lua_insert(L, -3);
+  lua_pop(L, 2);
+}
+
+size_t task_push_report(lua_State *L, struct world *w)
 {
   enum { LINES = 20 };
-  int lines = 0;
+  size_t n = 0;
   luaL_checkstack(L, 12, NULL);
-  push_line(L, "the main thread", w->loop->main);
-  struct list_link *k = w->tasks.first;
-  for (; k != NULL && lines < LINES; k = list_after(&w->tasks, k), lines++) {
+  lua_pushliteral(L, "");
+  if (w->loop->current == NULL) {
+    push_line(L, "the main thread", w->loop->main);
+    lua_concat(L, 2);
+  }
+  for (struct list_link *k = w->tasks.first; k != NULL; k = list_after(&w->tasks, k)) {
     struct task *t = LIST_ELEMENT(k, struct task, all);
-    loop_push_anchored(L, t);
-    if (task_test(L, -1) == NULL)
-      lua_pushliteral(L, "a task");
-    else
-      push_name(L, lua_gettop(L));
-    push_line(L, lua_tostring(L, -1), &t->waiter);
-    lua_insert(L, -3);
-    lua_pop(L, 2);
+    if (&t->waiter == w->loop->current || ++n > LINES) continue;
+    push_task_line(L, t);
     lua_concat(L, 2);
   }
-  if (k != NULL) {
-    lua_pushliteral(L, "\n  ... and others");
+  if (n > LINES) {
+    lua_pushfstring(L, "\n  ... and %I more", (lua_Integer)(n - LINES));
     lua_concat(L, 2);
   }
+  return n;
 }
 
 /* ---- giving up -------------------------------------------------------- */
@@ -462,7 +457,9 @@ void task_abandon(lua_State *L, struct world *w, const struct run *r)
 static int task_gc(lua_State *L)
 {
   struct task *t = task_test(L, 1);
-  if (t != NULL) disconnect(t);
+  if (t == NULL || t->waiter.world == NULL) return 0;
+  t->waiter.world->lost++;
+  disconnect(t);
   return 0;
 }
 

@@ -22,10 +22,10 @@ enum task_outcome {
   TASK_MAIN   /* the function of ctx.run itself */
 };
 
-/* Pushes a new task, ready, and gives its address. The stack holds, from 'base' on, the
- * handle of its context, the function and its arguments, which are popped; the run it
- * belongs to lies at 'run', or nil. */
-struct task *task_push_new(lua_State *L, int base, int run, enum task_outcome outcome);
+/* Pushes a new task, ready. From 'base' on the stack holds the handle of its context, its
+ * function and the arguments of that, all of which are popped; the run it belongs to lies at
+ * 'run', or nil. */
+void task_push_new(lua_State *L, int base, int run, enum task_outcome outcome);
 
 /* Starts a hook's task: from 'base' on the stack holds its run or nil, the function, and
  * its arguments, which are popped. */
@@ -54,8 +54,8 @@ int task_push_outcome(lua_State *L, int index);
 /* Ends the tasks of 'r', or all in 'w' where that is NULL, by closing their coroutines. */
 void task_abandon(lua_State *L, struct world *w, const struct run *r);
 
-/* Pushes lines that say who waits where in 'w'. */
-void task_push_report(lua_State *L, struct world *w);
+/* Pushes lines that say who waits where in 'w', but for the current task; how many tasks. */
+size_t task_push_report(lua_State *L, struct world *w);
 
 extern const luaL_Reg task_functions[]; /* c:go, c:async */
 

@@ -165,6 +165,7 @@ struct waiter *wait_begin(lua_State *L, const char *what)
 {
   struct waiter *w = wait_check(L, what);
   w->what = what;
+  w->in_library = false;
   w->timed_out = false;
   return w;
 }
@@ -205,6 +206,7 @@ static int park_main(lua_State *L, struct waiter *w, wait_step *step)
   lua_pushcfunction(L, drive);
   int status = lua_pcall(L, 0, 0, 0);
   l->driving = false;
+  l->current = NULL;
   w->top = top;
   wait_let_go(w);
   if (status != LUA_OK) {

@@ -44,6 +44,7 @@ struct waiter {
   struct world *world;
   lua_State *co;    /* the coroutine of the task; NULL: the main thread */
   lua_State *top;   /* where it waits: 'co', or a coroutine of ctx.wrap inside it */
+  bool in_library;  /* ... called by a function of ours in Lua, whose caller is meant */
   const char *what; /* for reports: the function it waits in; NULL: it does not wait */
   wait_step *step;
   bool ready;     /* in the ready row */

@@ -862,6 +862,7 @@ struct sim {
   struct world w;
   uint64_t seed;
   int64_t armings;
+  int64_t polled_ns; /* the instant of the last poll: earlier ones count as that */
   struct sim_timer {
     ctx_timer timer;
     struct sim *sim;
@@ -901,9 +902,10 @@ static int64_t sim_due(struct sim *s)
 static void sim_arm(struct sim *s)
 {
   struct sim_timer *t = &s->t[below(&s->seed, TIMERS)];
-  t->due_ns = sim_due(s);
+  int64_t due_ns = sim_due(s);
+  t->due_ns = due_ns > s->polled_ns ? due_ns : s->polled_ns;
   t->order = ++s->armings;
-  CHECK_INT(ctx_timer_arm(&t->timer, t->due_ns), 0);
+  CHECK_INT(ctx_timer_arm(&t->timer, due_ns), 0);
 }
 
 static void sim_disarm(struct sim *s)
@@ -925,6 +927,7 @@ static void sim_move(struct sim *s)
     s->w.now_ns = next;
   else if (s->w.now_ns < INT64_MAX / 2)
     s->w.now_ns += below(&s->seed, far);
+  s->polled_ns = s->w.now_ns;
   ctx_engine_poll(s->w.engine);
   first = sim_first(s);
   CHECK(first == NULL || first->due_ns > s->w.now_ns);

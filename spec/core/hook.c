@@ -862,12 +862,14 @@ TEST(no_driver)
   int ran = 0;
   ctx_hook h;
   ctx_context *a = ctx_with_cancel(ctx_background());
-  errno = 0;
-  CHECK(ctx_after_func(a, tally, &ran, 0) == NULL);
-  CHECK_INT(errno, EAGAIN);
-  ctx_hook_init(&h, tally, &ran, 0);
-  CHECK_INT(ctx_hook_attach(&h, a), EAGAIN);
-  CHECK(!ctx_hook_stop(&h));
+  for (unsigned flags = 0; flags <= CTX_HOOK_INLINE; flags++) {
+    errno = 0;
+    CHECK(ctx_after_func(a, tally, &ran, flags) == NULL);
+    CHECK_INT(errno, EAGAIN);
+    ctx_hook_init(&h, tally, &ran, flags);
+    CHECK_INT(ctx_hook_attach(&h, a), EAGAIN);
+    CHECK(!ctx_hook_stop(&h));
+  }
   ctx_cancel(a);
   CHECK_INT(ran, 0);
   ctx_release(a);
