@@ -38,10 +38,12 @@ for _, name in ipairs(public) do ctx[name] = core[name] end
 --- Converts a time of `os.time()` to an instant on the clock of `ctx.now()`, for `with_deadline`.
 -- @tparam number t seconds since the epoch; read once: a later change of the wall clock moves nothing
 -- @treturn number the instant
--- @raise when `t` is not a number
+-- @raise when `t` is no number, or NaN
 function ctx.wall(t)
   if type(t) ~= "number" then
     core.argument_error(1, "wall", ("number expected, got %s"):format(type(t)))
+  elseif t ~= t then
+    core.argument_error(1, "wall", "a time cannot be NaN")
   end
   return core.now() + (t - os_time())
 end

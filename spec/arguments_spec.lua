@@ -285,7 +285,9 @@ describe("a finalizer", function()
 end)
 
 describe("a script that attacks through debug", function()
-  --- Runs in a process of its own: what it breaks stays there.
+  --- Runs in a process of its own: what it breaks stays there. An object that has lost its finalizer
+  -- leaks, as does one that is made by another's while the state closes; the sanitizer is to let it.
+  local leaks = 'ASAN_OPTIONS="$ASAN_OPTIONS:detect_leaks=0"'
   local prelude = [[
     local ctx = require "ctx"
     local function nothing() end
@@ -333,7 +335,7 @@ describe("a script that attacks through debug", function()
 
   local function survives(source)
     return function()
-      local output, status = helper.script(prelude .. source .. "\nio.write 'alive'\n")
+      local output, status = helper.script(prelude .. source .. "\nio.write 'alive'\n", "", leaks)
       assert.matches("alive$", output)
       assert.equal(0, status, output)
     end
@@ -518,7 +520,7 @@ describe("a script that attacks through debug", function()
         settle()
       end
       io.write "alive"
-    ]])
+    ]], "", leaks)
     assert.matches("alive$", output)
     assert.equal(0, status, output)
   end)
@@ -578,7 +580,7 @@ describe("random arguments", function()
     end
   end
 
-  it("P2 raise errors and nothing worse, some twenty thousand times", function()
+  it("P2 raise errors and nothing worse, some ten thousand times", function()
     local seed = 20240517
     math.randomseed(seed)
     local run = ctx.run

@@ -216,7 +216,7 @@ describe("a deadline", function()
     assert.matches("ctx.wall", raised(ctx.with_deadline, root, 21.1 * year), 1, true)
   end))
 
-  it("D9 of a time too long to count is none", virtual(function(root)
+  it("D9 of a timeout too long to count is none", virtual(function(root)
     for _, seconds in ipairs { 1e10, 1e18, 1e308, math.maxinteger } do
       local c, cancel = ctx.with_timeout(root, seconds)
       assert.is_nil(c:deadline())

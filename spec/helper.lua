@@ -51,9 +51,10 @@ end
 -- What hangs is killed after 30 seconds.
 -- @tparam string source
 -- @tparam ?string options of the interpreter
+-- @tparam ?string environment `NAME=value`s, for the shell
 -- @treturn string what the script printed, errors too
 -- @treturn integer its exit status
-function helper.script(source, options)
+function helper.script(source, options, environment)
   local name = os.tmpname()
   local file = assert(io.open(name, "w"))
   file:write(source)
@@ -62,6 +63,7 @@ function helper.script(source, options)
     "exec env",
     "LUA_PATH_5_4=" .. quote(package.path),
     "LUA_CPATH_5_4=" .. quote(package.cpath),
+    environment or "",
     "$(command -v timeout >/dev/null && echo timeout 30)",
     quote(interpreter()), options or "", quote(name), "2>&1",
   }, " ")))

@@ -41,7 +41,7 @@ int64_t convert_timeout(lua_State *L, int arg)
   return from_float(s);
 }
 
-int64_t convert_near(lua_State *L, int arg, int64_t now_ns)
+int64_t convert_instant(lua_State *L, int arg, int64_t now_ns)
 {
   int64_t ns = convert_timeout(L, arg);
   bool never = lua_tonumber(L, arg) == HUGE_VAL;

@@ -14,9 +14,9 @@
  * what is too large is CTX_NEVER. Raises for other types, numeric strings too, and NaN. */
 int64_t convert_timeout(lua_State *L, int arg);
 
-/* The same for a deadline; raises when that is finite and more than 20 years after 'now_ns',
+/* The same for an instant; raises when that is finite and more than 20 years after 'now_ns',
  * as os.time() is. */
-int64_t convert_near(lua_State *L, int arg, int64_t now_ns);
+int64_t convert_instant(lua_State *L, int arg, int64_t now_ns);
 
 /* Pushes 'ns' as seconds. */
 void convert_push_seconds(lua_State *L, int64_t ns);

@@ -1,8 +1,7 @@
 #include "platform.h"
 
 #include "drive.h"
-#include "on_done.h"
-#include "task.h"
+#include "report.h"
 
 /* As many rounds at one instant of virtual time, and it is taken for a loop without end. */
 enum { ROUNDS_MAX = 1000000 };
@@ -44,14 +43,14 @@ static void run_round(lua_State *L, struct loop *l)
 
 static void raise_nothing_left(lua_State *L, struct world *w)
 {
-  task_push_report(L, w);
+  report_push(L, w);
   luaL_error(L, "every task waits, and nothing is left that could end a wait:%s",
              lua_tostring(L, -1));
 }
 
 static void raise_no_progress(lua_State *L, struct world *w)
 {
-  task_push_report(L, w);
+  report_push(L, w);
   luaL_error(L, "virtual time stands still: %d rounds at one instant, because a task yields "
                 "without ever waiting:%s", (int)ROUNDS_MAX, lua_tostring(L, -1));
 }
@@ -85,10 +84,10 @@ int drive(lua_State *L)
   while (!l->main_ready) {
     struct world *w = l->world;
     ctx_engine_poll(w->engine);
-    on_done_anchor_fired(L, l);
+    loop_anchor_fired(L);
     if (w->ready_count == 0) {
       idle(L, w);
-      on_done_anchor_fired(L, l);
+      loop_anchor_fired(L);
       continue;
     }
     run_round(L, l);

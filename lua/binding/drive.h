@@ -1,7 +1,7 @@
 /*
  * drive - runs what is ready, and waits for more
  *
- * Knows loop.h, and who is to be told: on_done.h, task.h. Of platform.h the sleep.
+ * Knows loop.h, wait.h, report.h, and of platform.h the sleep.
  */
 #ifndef CTX_BINDING_DRIVE_H
 #define CTX_BINDING_DRIVE_H

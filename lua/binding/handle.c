@@ -6,8 +6,6 @@
 #include "convert.h"
 #include "error.h"
 #include "handle.h"
-#include "on_done.h"
-#include "task.h"
 
 static const char cookie;     /* its address marks our userdata */
 static const char metatable;  /* places in the registry */
@@ -83,8 +81,7 @@ static struct handle *push_new(lua_State *L, enum handle_kind kind, int parent, 
 {
   struct handle *h = lua_newuserdatauv(L, sizeof *h, values);
   *h = (struct handle){&cookie, NULL, kind};
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable);
-  lua_setmetatable(L, -2);
+  loop_set_metatable(L, &metatable);
   if (parent != 0) {
     lua_pushvalue(L, parent);
     lua_setiuservalue(L, -2, HANDLE_PARENT);
@@ -136,7 +133,8 @@ static void push_root(lua_State *L, int n)
 {
   luaL_checkstack(L, 8, NULL);
   world_push_value(L, n);
-  if (handle_test(L, -1) != NULL) return;
+  struct handle *h = handle_test(L, -1);
+  if (h != NULL && h->context != NULL) return; /* NULL: a script has finalized it */
   lua_pop(L, 1);
   if (n == WORLD_BACKGROUND)
     push_new_background(L, loop_of(L)->world);
@@ -156,18 +154,21 @@ void handle_push_background(lua_State *L)
 void handle_push_current(lua_State *L)
 {
   struct loop *l = loop_of(L);
-  if (l->current != NULL)
-    task_push_context(L, l->current);
-  else
+  if (l->current == NULL) {
     handle_push_background(L);
+    return;
+  }
+  loop_push_anchored(L, l->current);
+  lua_getiuservalue(L, -1, WAITER_CONTEXT);
+  lua_remove(L, -2);
+  if (handle_test(L, -1) == NULL) luaL_error(L, "ctx: a task has been tampered with");
 }
 
 ctx_context *handle_implied(lua_State *L, struct waiter *w)
 {
-  ctx_context *c = w->co != NULL ? task_context(w) : NULL;
-  int err = c != NULL ? ctx_err(c) : 0;
+  int err = w->context != NULL ? ctx_err(w->context) : 0;
   if (err != 0) error_raise(L, err);
-  return c;
+  return w->context;
 }
 
 /* ctx.background() -> context */
@@ -233,7 +234,7 @@ bool handle_cancel(lua_State *L, int index, int cause)
   bool given = cause != 0 && !lua_isnoneornil(L, cause);
   ctx_cause *c_cause = given ? new_cause(L, cause, h) : NULL;
   bool first = ctx_cancel_cause(h->context, c_cause);
-  on_done_anchor_fired(L, loop_of(L));
+  loop_anchor_fired(L);
   if (first && given) {
     push_extra(L, index);
     lua_pushvalue(L, cause);
@@ -298,7 +299,7 @@ static int fill_deadline(lua_State *L, struct handle *h, ctx_context *c, ctx_cau
 static int bind_with_timeout(lua_State *L)
 {
   struct handle *parent = handle_check_clock(L, 1);
-  int64_t timeout_ns = convert_near(L, 2, 0);
+  int64_t timeout_ns = convert_timeout(L, 2);
   handle_refuse_cancel(L, 3);
   ctx_cause *cause;
   struct handle *h = push_deadline(L, &cause);
@@ -310,7 +311,7 @@ static int bind_with_deadline(lua_State *L)
 {
   struct handle *parent = handle_check_clock(L, 1);
   int64_t now_ns = ctx_engine_now(ctx_engine_of(parent->context));
-  int64_t deadline_ns = convert_near(L, 2, now_ns);
+  int64_t deadline_ns = convert_instant(L, 2, now_ns);
   handle_refuse_cancel(L, 3);
   ctx_cause *cause;
   struct handle *h = push_deadline(L, &cause);
@@ -340,7 +341,7 @@ static void check_key(lua_State *L, int arg)
  * long as value contexts with its key do. */
 static void push_box(lua_State *L, int arg)
 {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_boxes);
+  loop_push_table(L, &key_boxes);
   lua_pushvalue(L, arg);
   lua_rawget(L, -2);
   lua_remove(L, -2);
@@ -351,7 +352,7 @@ static void push_box_made(lua_State *L, int arg)
   push_box(L, arg);
   if (!lua_isnil(L, -1)) return;
   lua_pop(L, 1);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_boxes);
+  loop_push_table(L, &key_boxes);
   lua_newuserdatauv(L, 1, 1);
   lua_pushvalue(L, arg);
   lua_setiuservalue(L, -2, 1);

@@ -51,24 +51,37 @@ void world_push_value(lua_State *L, int n)
 
 /* ---- anchors and memory ----------------------------------------------- */
 
-void loop_push_memory(lua_State *L)
+static void refuse_tampering(lua_State *L)
 {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &memory_key);
+  luaL_error(L, "ctx: the state of the module has been tampered with");
 }
 
-static void push_table(lua_State *L, const void *key)
+void loop_push_table(lua_State *L, const void *key)
 {
-  if (key != NULL)
-    lua_rawgetp(L, LUA_REGISTRYINDEX, key);
-  else
-    loop_push_value(L, LOOP_ANCHORS);
-  if (!lua_istable(L, -1)) luaL_error(L, "ctx: the state of the module has been tampered with");
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) != LUA_TTABLE) refuse_tampering(L);
+}
+
+void loop_set_metatable(lua_State *L, const void *key)
+{
+  loop_push_table(L, key);
+  lua_setmetatable(L, -2);
+}
+
+void loop_push_memory(lua_State *L)
+{
+  loop_push_table(L, &memory_key);
+}
+
+static void push_anchors(lua_State *L)
+{
+  loop_push_value(L, LOOP_ANCHORS);
+  if (!lua_istable(L, -1)) refuse_tampering(L);
 }
 
 void loop_anchor(lua_State *L, const void *key, int index)
 {
   index = lua_absindex(L, index);
-  push_table(L, NULL);
+  push_anchors(L);
   lua_pushvalue(L, index);
   lua_rawsetp(L, -2, key);
   lua_pop(L, 1);
@@ -76,7 +89,7 @@ void loop_anchor(lua_State *L, const void *key, int index)
 
 void loop_unanchor(lua_State *L, const void *key)
 {
-  push_table(L, NULL);
+  push_anchors(L);
   lua_pushnil(L);
   lua_rawsetp(L, -2, key);
   lua_pop(L, 1);
@@ -84,7 +97,7 @@ void loop_unanchor(lua_State *L, const void *key)
 
 void loop_push_anchored(lua_State *L, const void *key)
 {
-  push_table(L, NULL);
+  push_anchors(L);
   lua_rawgetp(L, -1, key);
   lua_remove(L, -2);
 }
@@ -92,7 +105,7 @@ void loop_push_anchored(lua_State *L, const void *key)
 void loop_remember(lua_State *L, const void *key, int index)
 {
   index = lua_absindex(L, index);
-  push_table(L, &memory_key);
+  loop_push_memory(L);
   lua_pushvalue(L, index);
   lua_rawsetp(L, -2, key);
   lua_pop(L, 1);
@@ -100,9 +113,21 @@ void loop_remember(lua_State *L, const void *key, int index)
 
 void loop_push_remembered(lua_State *L, const void *key)
 {
-  push_table(L, &memory_key);
+  loop_push_memory(L);
   lua_rawgetp(L, -1, key);
   lua_remove(L, -2);
+}
+
+void loop_anchor_fired(lua_State *L)
+{
+  struct loop *l = loop_of(L);
+  while (!list_empty(&l->fired)) {
+    struct entry *e = LIST_ELEMENT(l->fired.first, struct entry, fired);
+    loop_push_remembered(L, e);
+    loop_anchor(L, e, -1);
+    lua_pop(L, 1);
+    list_pop(&l->fired);
+  }
 }
 
 void loop_fail(lua_State *L)

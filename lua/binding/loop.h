@@ -33,6 +33,7 @@ struct waiter;
 /* Something to run; in the row at most once. */
 struct entry {
   struct list_link link;
+  struct list_link fired; /* in the loop's row of those to be anchored */
   void (*run)(lua_State *L, struct entry *e);
 };
 
@@ -43,7 +44,7 @@ struct world {
   bool is_virtual;
   struct list ready;    /* of entries */
   size_t ready_count;   /* its length */
-  struct list tasks;    /* those that have not ended, for reports */
+  struct list tasks;    /* waiters that have not ended, for reports */
   size_t lost;          /* tasks that were collected before they ended: the state closes */
   struct waiter *idle;  /* to be woken when nothing else is ready, before time moves */
   unsigned long rounds; /* without time having moved */
@@ -54,7 +55,7 @@ struct loop {
   struct world *world;    /* the one in front */
   struct waiter *current; /* the task that runs; NULL: the main thread */
   struct waiter *main;    /* the main thread as a waiter */
-  struct list fired;      /* hooks to be anchored; see on_done.h */
+  struct list fired;      /* entries that are remembered by their address, to be anchored */
   bool driving;           /* somebody is inside drive */
   bool main_ready;        /* the main thread's entry has come up */
   bool failed;            /* an error lies ready to be raised by drive */
@@ -82,9 +83,18 @@ void loop_open(lua_State *L);
 struct world *world_open(lua_State *L, bool is_virtual);
 void world_close(lua_State *L);
 
+/* Pushes the table that lies in the registry at 'key', or gives it to the userdata on top as
+ * its metatable. Raises when a script has put something else there. */
+void loop_push_table(lua_State *L, const void *key);
+void loop_set_metatable(lua_State *L, const void *key);
+
 /* Keeps the value at 'index' from being collected, under the address 'key'. */
 void loop_anchor(lua_State *L, const void *key, int index);
 void loop_unanchor(lua_State *L, const void *key);
+
+/* Anchors what has fired, until its turn comes: what has kept it may be collected from now
+ * on. After everything that may end contexts. */
+void loop_anchor_fired(lua_State *L);
 
 /* Pushes what is anchored under 'key', or nil. */
 void loop_push_anchored(lua_State *L, const void *key);

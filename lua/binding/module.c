@@ -10,7 +10,9 @@
 #include "error.h"
 #include "handle.h"
 #include "on_done.h"
+#include "report.h"
 #include "run.h"
+#include "scope.h"
 #include "sleep.h"
 #include "task.h"
 #include "wrap.h"
@@ -52,7 +54,7 @@ static int counters(lua_State *L)
 /* core.unfinished_tasks() -> how many besides the current one, and lines that say where they wait */
 static int unfinished_tasks(lua_State *L)
 {
-  lua_pushinteger(L, (lua_Integer)task_push_report(L, loop_of(L)->world));
+  lua_pushinteger(L, (lua_Integer)report_push(L, loop_of(L)->world));
   lua_insert(L, -2);
   return 2;
 }
@@ -98,7 +100,7 @@ static void open_all(lua_State *L)
   wait_open(L);
   task_open(L);
   on_done_open(L);
-  run_open(L);
+  scope_open(L);
 }
 
 /* Keeps this file in memory when the state that loaded it is closed: contexts and threads

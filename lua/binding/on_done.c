@@ -11,10 +11,9 @@ struct on_done {
   struct entry entry; /* in the ready row, once it has fired */
   struct world *world;
   ctx_hook hook;
-  struct list_link fired; /* in the loop's row of those to be anchored */
 };
 
-enum { ON_DONE_FUNCTION = 1, ON_DONE_HANDLE, ON_DONE_RUN, ON_DONE_VALUES = ON_DONE_RUN };
+enum { ON_DONE_FUNCTION = 1, ON_DONE_HANDLE, ON_DONE_SCOPE, ON_DONE_VALUES = ON_DONE_SCOPE };
 
 static const char cookie;
 static const char metatable;
@@ -35,18 +34,7 @@ static void on_end(ctx_context *c, void *arg)
   struct on_done *o = arg;
   if (o->world->engine == NULL) return; /* its world is closed: nobody would run it */
   world_make_ready(o->world, &o->entry);
-  list_append(&o->world->loop->fired, &o->fired);
-}
-
-void on_done_anchor_fired(lua_State *L, struct loop *l)
-{
-  while (!list_empty(&l->fired)) {
-    struct on_done *o = LIST_ELEMENT(l->fired.first, struct on_done, fired);
-    loop_push_remembered(L, o);
-    loop_anchor(L, o, -1);
-    lua_pop(L, 1);
-    list_pop(&l->fired);
-  }
+  list_append(&o->world->loop->fired, &o->entry.fired);
 }
 
 /* Lets go of what kept the hook at 'index', which has run or been stopped. */
@@ -56,21 +44,21 @@ static void release(lua_State *L, int index, struct on_done *o)
   lua_getiuservalue(L, index, ON_DONE_HANDLE);
   if (handle_test(L, -1) != NULL) anchor_release(L, lua_gettop(L), index);
   lua_pop(L, 1);
-  loop_unanchor(L, o);
+  loop_unanchor(L, &o->entry);
   for (int i = 1; i <= ON_DONE_VALUES; i++) {
     lua_pushnil(L);
     lua_setiuservalue(L, index, i);
   }
 }
 
-/* Its turn has come: fn(err, cause) becomes a task of the run that registered it. */
+/* Its turn has come: fn(err, cause) becomes a task of the scope that registered it. */
 static void run(lua_State *L, struct entry *e)
 {
   struct on_done *o = LIST_ELEMENT(e, struct on_done, entry);
   luaL_checkstack(L, 12, NULL);
-  loop_push_anchored(L, o);
+  loop_push_anchored(L, e);
   int hook = lua_gettop(L);
-  lua_getiuservalue(L, hook, ON_DONE_RUN);
+  lua_getiuservalue(L, hook, ON_DONE_SCOPE);
   lua_getiuservalue(L, hook, ON_DONE_FUNCTION);
   lua_getiuservalue(L, hook, ON_DONE_HANDLE);
   struct handle *h = handle_test(L, -1);
@@ -116,21 +104,20 @@ int on_done_bind(lua_State *L)
   o->entry.run = run;
   o->world = loop_of(L)->world;
   ctx_hook_init(&o->hook, on_end, o, CTX_HOOK_INLINE);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable);
-  lua_setmetatable(L, 3);
+  loop_set_metatable(L, &metatable);
   lua_pushvalue(L, 2);
   lua_setiuservalue(L, 3, ON_DONE_FUNCTION);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, 3, ON_DONE_HANDLE);
-  task_push_run(L);
-  lua_setiuservalue(L, 3, ON_DONE_RUN);
-  loop_remember(L, o, 3);
+  task_push_scope(L);
+  lua_setiuservalue(L, 3, ON_DONE_SCOPE);
+  loop_remember(L, &o->entry, 3);
   anchor_hook(L, 1, 3);
   lua_pushvalue(L, 3);
   lua_pushcclosure(L, stop, 1);
   if (ctx_hook_attach(&o->hook, h->context) != 0)
     return luaL_error(L, "the run that this context belongs to has ended");
-  on_done_anchor_fired(L, o->world->loop);
+  loop_anchor_fired(L);
   return 1;
 }
 
@@ -140,7 +127,7 @@ static int on_done_gc(lua_State *L)
   if (o == NULL) return 0;
   ctx_hook_stop(&o->hook);
   if (list_linked(&o->entry.link)) world_make_unready(o->world, &o->entry);
-  if (list_linked(&o->fired)) list_remove(&o->world->loop->fired, &o->fired);
+  if (list_linked(&o->entry.fired)) list_remove(&o->world->loop->fired, &o->entry.fired);
   return 0;
 }
 

@@ -14,10 +14,6 @@
 /* c:on_done(fn) -> stop */
 int on_done_bind(lua_State *L);
 
-/* Anchors in the loop the hooks that have fired, until their turn: what has kept them may
- * be collected from now on. After everything that may end contexts. */
-void on_done_anchor_fired(lua_State *L, struct loop *l);
-
 /* Makes the metatable, once per state. */
 void on_done_open(lua_State *L);
 

@@ -2,79 +2,31 @@
 
 #include "handle.h"
 #include "run.h"
+#include "scope.h"
 #include "task.h"
 
-static const char cookie;
-static const char metatable;
-
-struct run *run_test(lua_State *L, int index)
-{
-  if (lua_type(L, index) != LUA_TUSERDATA || lua_rawlen(L, index) != sizeof(struct run)) return NULL;
-  struct run *r = lua_touserdata(L, index);
-  return r->cookie == &cookie ? r : NULL;
-}
-
-void run_fail(lua_State *L, int index)
-{
-  index = lua_absindex(L, index);
-  struct run *r = run_test(L, index);
-  if (!r->failed) {
-    r->failed = true;
-    lua_pushvalue(L, -1);
-    lua_setiuservalue(L, index, RUN_ERROR);
-    lua_getiuservalue(L, index, RUN_ROOT);
-    if (handle_test(L, -1) != NULL) handle_cancel(L, -1, lua_gettop(L) - 1);
-    lua_pop(L, 1);
-  }
-  lua_pop(L, 1);
-}
-
-void run_task_ended(struct run *r)
-{
-  if (--r->live == 0) wait_wake_row(&r->joiners);
-}
-
-/* ---- one run: 1 is the run, 2 the task of its function ----------------- */
+/* ---- one run: 1 is its scope, 2 the task of its function ----------------- */
 
 /* In place of the function and its arguments, which are the whole stack. */
 static void begin(lua_State *L)
 {
-  struct run *r = lua_newuserdatauv(L, sizeof *r, RUN_VALUES);
-  memset(r, 0, sizeof *r);
-  r->cookie = &cookie;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable);
-  lua_setmetatable(L, -2);
-  lua_insert(L, 1);
   handle_push_current(L);
   handle_push_child(L, -1);
-  lua_remove(L, -2);
-  lua_pushvalue(L, -1);
-  lua_setiuservalue(L, 1, RUN_ROOT);
-  lua_pushvalue(L, -1);
-  lua_insert(L, 2);
-  lua_insert(L, 4); /* run, root, function, root, arguments */
+  lua_replace(L, -2);
+  int root = lua_gettop(L);
+  scope_push_new(L, root);
+  lua_pushvalue(L, root);
+  lua_insert(L, 1);
+  lua_insert(L, 1);
+  lua_insert(L, 4); /* scope, root, function, root, arguments */
   task_push_new(L, 2, 1, TASK_MAIN);
-  lua_pushvalue(L, 2);
-  lua_setiuservalue(L, 1, RUN_MAIN);
-}
-
-/* Ends what is left of the run's contexts; their hooks take their places in the ready row. */
-static void end_contexts(lua_State *L, struct run *r)
-{
-  r->ending = true;
-  if (r->owns_world)
-    handle_push_background(L);
-  else
-    lua_getiuservalue(L, 1, RUN_ROOT);
-  if (handle_test(L, -1) != NULL) handle_cancel(L, -1, 0);
-  lua_pop(L, 1);
 }
 
 /* Raises the first error of the run, or that of its function, or gives the results. */
-static int finish(lua_State *L, struct run *r)
+static int finish(lua_State *L, struct scope *s)
 {
-  if (r->failed) {
-    lua_getiuservalue(L, 1, RUN_ERROR);
+  if (s->failed) {
+    lua_getiuservalue(L, 1, SCOPE_ERROR);
     return lua_error(L);
   }
   int n = task_push_outcome(L, 2);
@@ -86,14 +38,14 @@ static int finish(lua_State *L, struct run *r)
 /* Waits until all tasks have ended, and then those that hooks of its root have become. */
 static int join_all(lua_State *L, struct waiter *w)
 {
-  struct run *r = run_test(L, 1);
-  if (r->live == 0 && r->ending) return w->co != NULL ? finish(L, r) : 0;
+  struct scope *s = scope_test(L, 1);
+  if (s->live == 0 && s->ending) return w->co != NULL ? finish(L, s) : 0;
   w = wait_begin(L, "run");
-  if (r->live == 0) {
-    end_contexts(L, r);
+  if (s->live == 0) {
+    scope_end(L, 1);
     waiter_wake(w);
   } else {
-    wait_for_row(w, &r->joiners);
+    wait_for_row(w, &s->joiners);
   }
   return wait_park(L, w, join_all);
 }
@@ -111,17 +63,17 @@ static int run_on_main(lua_State *L)
 {
   struct loop *l = loop_of(L);
   begin(L);
-  struct run *r = run_test(L, 1);
-  r->owns_world = lua_toboolean(L, lua_upvalueindex(1));
+  struct scope *s = scope_test(L, 1);
+  s->owns_world = lua_toboolean(L, lua_upvalueindex(1));
   for (int errors = 0; errors < 2;) {
     lua_pushcfunction(L, join_on_main);
     lua_pushvalue(L, 1);
-    if (lua_pcall(L, 1, 0, 0) == LUA_OK) return finish(L, r);
+    if (lua_pcall(L, 1, 0, 0) == LUA_OK) return finish(L, s);
     errors += !l->was_failure;
-    run_fail(L, 1);
+    scope_fail(L, 1);
   }
-  task_abandon(L, l->world, r->owns_world ? NULL : r);
-  return finish(L, r);
+  task_abandon(L, l->world, s->owns_world ? NULL : s);
+  return finish(L, s);
 }
 
 static int call_on_main(lua_State *L, bool is_virtual)
@@ -177,12 +129,4 @@ int run_use_virtual_clock(lua_State *L)
   if (l->current != NULL || l->driving) return luaL_error(L, "the clock is chosen before anything runs");
   world_open(L, true);
   return 0;
-}
-
-void run_open(lua_State *L)
-{
-  lua_createtable(L, 0, 1);
-  lua_pushboolean(L, 0);
-  lua_setfield(L, -2, "__metatable");
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable);
 }

@@ -3,24 +3,22 @@
 #include "error.h"
 #include "handle.h"
 #include "limit.h"
-#include "stack.h"
+#include "report.h"
 #include "task.h"
 
 struct task {
   struct waiter waiter; /* first: the loop runs it, others wait for it */
   const void *cookie;
-  struct list_link all; /* in the world's tasks, until it has ended */
-  struct list joiners;
-  ctx_context *context; /* a reference; NULL once it has ended */
-  struct run *run;      /* kept alive by TASK_RUN; NULL: none */
+  struct list joiners; /* who waits for its end */
+  struct scope *scope; /* kept alive by TASK_SCOPE; NULL: none */
   enum task_status status;
   enum task_outcome outcome;
   int arguments; /* on the coroutine's stack, for its start; -1: it has started */
   bool ok;       /* the body has returned, and not raised */
-  lua_Integer number;
 };
 
-enum { TASK_CO = 1, TASK_CONTEXT, TASK_RUN, TASK_NAME, TASK_VALUES = TASK_NAME };
+/* User values, after those of a waiter. */
+enum { TASK_CO = WAITER_VALUES + 1, TASK_SCOPE, TASK_VALUES = TASK_SCOPE };
 
 static const char cookie;
 static const char metatable;
@@ -63,11 +61,6 @@ struct list *task_joiners(struct task *t)
   return &t->joiners;
 }
 
-ctx_context *task_context(struct waiter *w)
-{
-  return of_waiter(w)->context;
-}
-
 static void push_value(lua_State *L, const struct task *t, int n)
 {
   loop_push_anchored(L, t);
@@ -75,16 +68,11 @@ static void push_value(lua_State *L, const struct task *t, int n)
   lua_remove(L, -2);
 }
 
-void task_push_context(lua_State *L, struct waiter *w)
-{
-  push_value(L, of_waiter(w), TASK_CONTEXT);
-}
-
-void task_push_run(lua_State *L)
+void task_push_scope(lua_State *L)
 {
   struct loop *l = loop_of(L);
   if (l->current != NULL)
-    push_value(L, of_waiter(l->current), TASK_RUN);
+    push_value(L, of_waiter(l->current), TASK_SCOPE);
   else
     lua_pushnil(L);
 }
@@ -100,19 +88,19 @@ static void disconnect(struct task *t)
   if (w->ready) world_make_unready(w->world, &w->entry);
   w->ready = false;
   if (w->world->idle == w) w->world->idle = NULL;
-  if (list_linked(&t->all)) list_remove(&w->world->tasks, &t->all);
+  if (list_linked(&w->all)) list_remove(&w->world->tasks, &w->all);
   w->world = NULL;
-  ctx_release(t->context);
-  t->context = NULL;
+  ctx_release(w->context);
+  w->context = NULL;
 }
 
 /* The error of a task, on top of the stack and popped, goes where it belongs. */
 static void report(lua_State *L, struct task *t)
 {
-  push_value(L, t, TASK_RUN);
+  push_value(L, t, TASK_SCOPE);
   lua_insert(L, -2);
-  if (run_test(L, -2) != NULL)
-    run_fail(L, lua_gettop(L) - 1);
+  if (scope_test(L, -2) != NULL)
+    scope_fail(L, lua_gettop(L) - 1);
   else
     loop_fail(L);
   lua_pop(L, 1);
@@ -123,7 +111,7 @@ static enum task_status judge(const struct task *t)
 {
   if (t->ok) return TASK_DONE;
   int err = error_code(t->waiter.co, -1);
-  return err != 0 && err == ctx_err(t->context) ? TASK_CANCELED : TASK_FAILED;
+  return err != 0 && err == ctx_err(t->waiter.context) ? TASK_CANCELED : TASK_FAILED;
 }
 
 static void finish(lua_State *L, struct task *t)
@@ -138,7 +126,7 @@ static void finish(lua_State *L, struct task *t)
   }
   disconnect(t);
   wait_wake_row(&t->joiners);
-  if (t->run != NULL) run_task_ended(t->run);
+  if (t->scope != NULL) scope_task_ended(t->scope);
   loop_unanchor(L, t);
 }
 
@@ -227,7 +215,7 @@ static void load(lua_State *L, struct task *t, int base, int last)
   t->arguments = n;
 }
 
-void task_push_new(lua_State *L, int base, int run, enum task_outcome outcome)
+void task_push_new(lua_State *L, int base, int scope, enum task_outcome outcome)
 {
   int last = lua_gettop(L);
   struct loop *l = loop_of(L);
@@ -236,23 +224,22 @@ void task_push_new(lua_State *L, int base, int run, enum task_outcome outcome)
   waiter_init(&t->waiter, l->world, NULL);
   t->cookie = &cookie;
   t->outcome = outcome;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable);
-  lua_setmetatable(L, -2);
+  loop_set_metatable(L, &metatable);
   t->waiter.co = t->waiter.top = lua_newthread(L);
   lua_setiuservalue(L, -2, TASK_CO);
   lua_pushvalue(L, base);
-  lua_setiuservalue(L, -2, TASK_CONTEXT);
-  lua_pushvalue(L, run);
-  lua_setiuservalue(L, -2, TASK_RUN);
+  lua_setiuservalue(L, -2, WAITER_CONTEXT);
+  lua_pushvalue(L, scope);
+  lua_setiuservalue(L, -2, TASK_SCOPE);
   load(L, t, base + 1, last);
   loop_anchor(L, t, -1);
 
   /* From here on nothing fails. */
-  t->run = run_test(L, run);
-  if (t->run != NULL) t->run->live++;
-  t->context = ctx_retain(handle_test(L, base)->context);
-  t->number = ++l->last_task;
-  list_append(&l->world->tasks, &t->all);
+  t->scope = scope_test(L, scope);
+  if (t->scope != NULL) t->scope->live++;
+  t->waiter.context = ctx_retain(handle_test(L, base)->context);
+  t->waiter.number = ++l->last_task;
+  list_append(&l->world->tasks, &t->waiter.all);
   t->waiter.entry.run = run_entry;
   t->waiter.what = "start";
   waiter_wake(&t->waiter);
@@ -262,9 +249,8 @@ void task_push_new(lua_State *L, int base, int run, enum task_outcome outcome)
 
 void task_start_hook(lua_State *L, int base)
 {
-  struct run *run = run_test(L, base);
-  if (run != NULL)
-    lua_getiuservalue(L, base, RUN_ROOT);
+  if (scope_test(L, base) != NULL)
+    lua_getiuservalue(L, base, SCOPE_ROOT);
   else
     handle_push_background(L);
   if (handle_test(L, -1) == NULL) luaL_error(L, "ctx: the state of the module has been tampered with");
@@ -279,7 +265,7 @@ static int start(lua_State *L, enum task_outcome outcome)
   luaL_checktype(L, 2, LUA_TFUNCTION);
   lua_pushvalue(L, 1);
   lua_insert(L, 3); /* context, function, context, arguments */
-  task_push_run(L);
+  task_push_scope(L);
   lua_insert(L, 1);
   task_push_new(L, 2, 1, outcome);
   return 1;
@@ -347,80 +333,26 @@ static int bind_status(lua_State *L)
   return 1;
 }
 
-static void push_name(lua_State *L, int index)
-{
-  struct task *t = task_test(L, index);
-  if (lua_getiuservalue(L, index, TASK_NAME) == LUA_TSTRING) return;
-  lua_pop(L, 1);
-  lua_pushfstring(L, "task %I", t->number);
-}
-
 /* t:name() -> its name; t:name(s) gives it another */
 static int bind_name(lua_State *L)
 {
-  check(L, 1);
+  struct task *t = check(L, 1);
   if (!lua_isnoneornil(L, 2)) {
     luaL_checktype(L, 2, LUA_TSTRING);
     lua_pushvalue(L, 2);
-    lua_setiuservalue(L, 1, TASK_NAME);
+    lua_setiuservalue(L, 1, WAITER_NAME);
   }
-  push_name(L, 1);
+  report_push_name(L, 1, &t->waiter);
   return 1;
 }
 
 static int task_tostring(lua_State *L)
 {
-  check(L, 1);
+  struct task *t = check(L, 1);
   lua_pushliteral(L, "ctx.task: ");
-  push_name(L, 1);
+  report_push_name(L, 1, &t->waiter);
   lua_concat(L, 2);
   return 1;
-}
-
-/* ---- reports ---------------------------------------------------------- */
-
-static void push_line(lua_State *L, const char *who, const struct waiter *w)
-{
-  lua_State *co = w->co != NULL ? w->top : L;
-  stack_push_place(L, co, w->in_library);
-  lua_pushfstring(L, "\n  %s waits in %s at %s", who, w->what != NULL ? w->what : "?", lua_tostring(L, -1));
-  lua_remove(L, -2);
-}
-
-/* Pushes the line of 't'. */
-static void push_task_line(lua_State *L, const struct task *t)
-{
-  loop_push_anchored(L, t);
-  if (task_test(L, -1) == t)
-    push_name(L, lua_gettop(L));
-  else
-    lua_pushliteral(L, "a task");
-  push_line(L, lua_tostring(L, -1), &t->waiter);
-  lua_insert(L, -3);
-  lua_pop(L, 2);
-}
-
-size_t task_push_report(lua_State *L, struct world *w)
-{
-  enum { LINES = 20 };
-  size_t n = 0;
-  luaL_checkstack(L, 12, NULL);
-  lua_pushliteral(L, "");
-  if (w->loop->current == NULL) {
-    push_line(L, "the main thread", w->loop->main);
-    lua_concat(L, 2);
-  }
-  for (struct list_link *k = w->tasks.first; k != NULL; k = list_after(&w->tasks, k)) {
-    struct task *t = LIST_ELEMENT(k, struct task, all);
-    if (&t->waiter == w->loop->current || ++n > LINES) continue;
-    push_task_line(L, t);
-    lua_concat(L, 2);
-  }
-  if (n > LINES) {
-    lua_pushfstring(L, "\n  ... and %I more", (lua_Integer)(n - LINES));
-    lua_concat(L, 2);
-  }
-  return n;
 }
 
 /* ---- giving up -------------------------------------------------------- */
@@ -436,19 +368,19 @@ static void close_task(lua_State *L, struct task *t)
   lua_pop(L, 1);
 }
 
-/* The first task of 'r' that has not ended; of any run, where that is NULL. */
-static struct task *first_of(struct world *w, const struct run *r)
+/* The first task of 's' that has not ended; of any scope, where that is NULL. */
+static struct task *first_of(struct world *w, const struct scope *s)
 {
   for (struct list_link *k = w->tasks.first; k != NULL; k = list_after(&w->tasks, k)) {
-    struct task *t = LIST_ELEMENT(k, struct task, all);
-    if (r == NULL || t->run == r) return t;
+    struct task *t = of_waiter(LIST_ELEMENT(k, struct waiter, all));
+    if (s == NULL || t->scope == s) return t;
   }
   return NULL;
 }
 
-void task_abandon(lua_State *L, struct world *w, const struct run *r)
+void task_abandon(lua_State *L, struct world *w, const struct scope *s)
 {
-  for (struct task *t; (t = first_of(w, r)) != NULL;) close_task(L, t);
+  for (struct task *t; (t = first_of(w, s)) != NULL;) close_task(L, t);
 }
 
 /* ---- metatable -------------------------------------------------------- */

@@ -109,8 +109,7 @@ void wait_reserve(lua_State *L, struct waiter *w, size_t n)
 {
   struct watch_block *b = lua_newuserdatauv(L, sizeof *b + n * sizeof(struct watch), 0);
   b->waiter = w;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &block_metatable);
-  lua_setmetatable(L, -2);
+  loop_set_metatable(L, &block_metatable);
   w->watches = b->watches;
   w->watch_room = n;
 }

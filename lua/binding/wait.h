@@ -39,10 +39,16 @@ struct watch {
 
 enum { WATCHES = 2 }; /* enough for all but select */
 
+/* User values of a task's userdata: the handle of its context, and its name if it has one. */
+enum { WAITER_CONTEXT = 1, WAITER_NAME, WAITER_VALUES = WAITER_NAME };
+
 struct waiter {
-  struct entry entry; /* first: the loop runs it */
-  struct world *world;
-  lua_State *co;    /* the coroutine of the task; NULL: the main thread */
+  struct entry entry;   /* first: the loop runs it */
+  struct world *world;  /* NULL: a task that has ended */
+  struct list_link all; /* in the world's tasks, until it has ended */
+  ctx_context *context; /* the current one: a reference of the task; NULL: it never ends */
+  lua_Integer number;   /* of the task, counted from 1 */
+  lua_State *co;        /* the coroutine of the task; NULL: the main thread */
   lua_State *top;   /* where it waits: 'co', or a coroutine of ctx.wrap inside it */
   bool in_library;  /* ... called by a function of ours in Lua, whose caller is meant */
   const char *what; /* for reports: the function it waits in; NULL: it does not wait */

@@ -171,12 +171,24 @@ end
 
 local Waiter = { __close = leave }
 
--- Waits in 'queue' until somebody serves 'record': its result, or nil and why not.
--- What was handed over counts before the end of the context, and that before the rest.
-local function wait_in(queue, record, channel, what, deadline, explicit)
-  record.token = core.me()
-  record.wait = record
-  local waiter <close> = setmetatable(record, Waiter)
+-- The wait of a send or recv, with room for all that a record may have: growing costs
+-- more than the rest of it. Raises where one cannot wait.
+local function new_waiter(context, channel, value)
+  local waiter = {
+    context,
+    token = core.me(),
+    channel = channel,
+    value = value,
+    wait = nil, served = nil, result = nil, prev = nil, next = nil,
+  }
+  waiter.wait = waiter
+  return setmetatable(waiter, Waiter)
+end
+
+-- Waits in a queue of 'channel' until somebody serves 'waiter': its result, or nil and why
+-- not. What was handed over counts before the end of the context, and that before the rest.
+local function wait_in(queue, waiter, channel, what, deadline, explicit)
+  local _ <close> = waiter
   link(queue, waiter)
   while true do
     local is_late = core.park(what, deadline, unpack(waiter))
@@ -236,15 +248,16 @@ function methods.send(...)
   local self, value, limit, extra = ...
   if getmetatable(self) ~= Channel then core.argument_error(1, "send", wrong_self(...)) end
   if value == nil then core.argument_error(1, "send", no_nil) end
-  if type(extra) == "function" then core.argument_error(3, "send", parentheses) end
+  local stray = type(limit) == "function" and 2 or type(extra) == "function" and 3
+  if stray then core.argument_error(stray, "send", parentheses) end
   local deadline, explicit = core.limit(limit, 2, "send")
   local context = explicit or core.implied()
   if explicit and explicit:done() then return nil, explicit:err() end
   if self.closed then return nil, "closed" end
   if offer(self, value) then return true end
   if is_poll(limit) then return nil, core.DEADLINE_EXCEEDED end
-  local record = { context, value = value }
-  return wait_in(self.senders, record, self, "send", deadline, explicit)
+  local waiter = new_waiter(context, nil, value)
+  return wait_in(self.senders, waiter, self, "send", deadline, explicit)
 end
 
 --- Receives the next value; waits until there is one.
@@ -265,8 +278,8 @@ function methods.recv(...)
   if value ~= nil then return value end
   if self.closed then return nil, "closed" end
   if is_poll(limit) then return nil, core.DEADLINE_EXCEEDED end
-  local record = { context, channel = self }
-  return wait_in(self.receivers, record, self, "recv", deadline, explicit)
+  local waiter = new_waiter(context, self, nil)
+  return wait_in(self.receivers, waiter, self, "recv", deadline, explicit)
 end
 
 --- Sends a value if that needs no waiting. Looks at no context.

@@ -1,0 +1,66 @@
+#include <string.h>
+
+#include "handle.h"
+#include "scope.h"
+
+static const char cookie;
+static const char metatable;
+
+struct scope *scope_test(lua_State *L, int index)
+{
+  if (lua_type(L, index) != LUA_TUSERDATA || lua_rawlen(L, index) != sizeof(struct scope)) return NULL;
+  struct scope *s = lua_touserdata(L, index);
+  return s->cookie == &cookie ? s : NULL;
+}
+
+struct scope *scope_push_new(lua_State *L, int root)
+{
+  root = lua_absindex(L, root);
+  struct scope *s = lua_newuserdatauv(L, sizeof *s, SCOPE_VALUES);
+  memset(s, 0, sizeof *s);
+  s->cookie = &cookie;
+  loop_set_metatable(L, &metatable);
+  lua_pushvalue(L, root);
+  lua_setiuservalue(L, -2, SCOPE_ROOT);
+  return s;
+}
+
+void scope_fail(lua_State *L, int index)
+{
+  index = lua_absindex(L, index);
+  struct scope *s = scope_test(L, index);
+  if (!s->failed) {
+    s->failed = true;
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, index, SCOPE_ERROR);
+    lua_getiuservalue(L, index, SCOPE_ROOT);
+    if (handle_test(L, -1) != NULL) handle_cancel(L, -1, lua_gettop(L) - 1);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+}
+
+void scope_task_ended(struct scope *s)
+{
+  if (--s->live == 0) wait_wake_row(&s->joiners);
+}
+
+void scope_end(lua_State *L, int index)
+{
+  struct scope *s = scope_test(L, index);
+  s->ending = true;
+  if (s->owns_world)
+    handle_push_background(L);
+  else
+    lua_getiuservalue(L, index, SCOPE_ROOT);
+  if (handle_test(L, -1) != NULL) handle_cancel(L, -1, 0);
+  lua_pop(L, 1);
+}
+
+void scope_open(lua_State *L)
+{
+  lua_createtable(L, 0, 1);
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, "__metatable");
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable);
+}

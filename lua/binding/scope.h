@@ -1,0 +1,44 @@
+/*
+ * scope - tasks that belong together, and the first error among them
+ *
+ * A task counts in the scope it was started in until it has ended. The first error in
+ * one cancels the root of the scope, with that error as the cause.
+ *
+ * Knows wait.h, handle.h.
+ */
+#ifndef CTX_BINDING_SCOPE_H
+#define CTX_BINDING_SCOPE_H
+
+#include "wait.h"
+
+struct scope {
+  const void *cookie;
+  size_t live;         /* tasks that have not ended */
+  struct list joiners; /* who waits for the last of them */
+  bool failed;         /* SCOPE_ERROR holds the first error */
+  bool ending;         /* all have ended once, and its root with them */
+  bool owns_world;     /* it began a virtual clock, and ends all that lives on it */
+};
+
+/* User values: the handle of the root, the first error. */
+enum { SCOPE_ROOT = 1, SCOPE_ERROR, SCOPE_VALUES = SCOPE_ERROR };
+
+/* Pushes a scope whose root is the handle at 'root'. */
+struct scope *scope_push_new(lua_State *L, int root);
+
+/* The scope at 'index', or NULL. */
+struct scope *scope_test(lua_State *L, int index);
+
+/* The error on top of the stack, which is popped, is that of the scope at 'index'. */
+void scope_fail(lua_State *L, int index);
+
+/* One task less. */
+void scope_task_ended(struct scope *s);
+
+/* Ends the root of the scope at 'index', or all that lives on the clock it owns. */
+void scope_end(lua_State *L, int index);
+
+/* Makes the metatable, once per state. */
+void scope_open(lua_State *L);
+
+#endif
