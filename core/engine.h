@@ -1,7 +1,7 @@
 /*
  * engine - whose time it is: a clock, a wheel, and what waits for the driver
  *
- * The engine holds what is to happen; driver.h makes it happen. Two things wait
+ * The engine holds what is to happen; driver.c makes it happen. Two things wait
  * here: entries of the wheel, each of which belongs to a timer of the host or to
  * the deadline of a context (the entry's tag says which), and hooks of contexts
  * that have ended, in the queue.

@@ -291,8 +291,9 @@ describe("a script that attacks through debug", function()
   local prelude = [[
     local ctx = require "ctx"
     local function nothing() end
-    local root = ctx.background()
+    local root
     local function objects(no_root)
+      root = ctx.background() -- made anew where it was finalized by hand
       local c, cancel = ctx.with_timeout(ctx.with_value(root, "key", "value"), 3600)
       local stop = c:on_done(nothing)
       local t = c:async(function() ctx.sleep(0) end)
@@ -529,6 +530,8 @@ end)
 describe("random arguments", function()
   local function bad() error("fuzz", 0) end
 
+  local kept = {} -- what came out of earlier runs
+
   --- Values of all types; the first ones are made anew in each run.
   local function values(root)
     local c, cancel = ctx.with_cancel(root)
@@ -558,6 +561,7 @@ describe("random arguments", function()
 
   local function calls(root, n)
     local pool = values(root)
+    table.move(kept, 1, #kept, #pool + 1, pool)
     local n_values = #pool
     local function any() return pool[math.random(n_values + 3)] end -- now and then nil
     local function call(f, ...)
@@ -565,6 +569,7 @@ describe("random arguments", function()
       for i = 2, results.n do
         if results[1] and results[i] ~= nil then pool[math.random(n_values)] = results[i] end
       end
+      if results[1] and results[2] ~= nil then kept[math.random(math.min(#kept + 1, 20))] = results[2] end
     end
     for _ = 1, n do
       local count = math.random(0, 4)

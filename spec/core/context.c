@@ -1066,6 +1066,17 @@ TEST(inner_value_shadows)
   world_close(&w);
 }
 
+TEST(keys_are_addresses)
+{
+  static const char one[] = "key", other[] = "key";
+  struct world w;
+  ctx_context *a = ctx_with_value(manual(&w), one, value_1, NULL);
+  CHECK(ctx_value(a, one) == value_1);
+  CHECK(ctx_value(a, other) == NULL && ctx_value(a, one + 1) == NULL);
+  ctx_release(a);
+  world_close(&w);
+}
+
 TEST(value_through_all_kinds)
 {
   struct world w;
@@ -1402,6 +1413,7 @@ static const struct test tests[] = {
   T(inner_value_shadows, "F2 an inner value shadows an outer one, NULL too"),
   T(value_through_all_kinds, "F3 a value is seen through every other kind of context"),
   T(value_after_the_end, "F4 values stay readable after the end"),
+  T(keys_are_addresses, "F6 keys are compared by address"),
   T(value_adds_no_timer, "F5 a value context adds no timer and no hook"),
   T(value_is_one_allocation, "F7 a value context is one allocation"),
   T(value_drops_with_its_last_context, "F8 a value goes with the last context that sees it"),
