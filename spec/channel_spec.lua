@@ -434,7 +434,7 @@ describe("a receiver and a sender", function()
   it("keep their places when they are woken for nothing", wrap(function(main)
     local ch, log, token = ctx.channel(), {}, nil
     main:go(function()
-      token = core.me()
+      token = core.me "spec"
       table.insert(log, "first " .. ch:recv())
     end)
     main:go(function() table.insert(log, "second " .. ch:recv()) end)

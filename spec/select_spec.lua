@@ -208,7 +208,7 @@ describe("a select that waits", function()
   it("keeps its place when it is woken for nothing", wrap(function(main)
     local ch, log, token = ctx.channel(), {}, nil
     main:go(function()
-      token = core.me()
+      token = core.me "spec"
       table.insert(log, "select " .. select(2, ctx.select(ch, main)))
     end)
     main:go(function() table.insert(log, "recv " .. ch:recv()) end)

@@ -55,6 +55,15 @@ static void raise_no_progress(lua_State *L, struct world *w)
                 "without ever waiting:%s", (int)ROUNDS_MAX, lua_tostring(L, -1));
 }
 
+/* True: a task was woken whose coroutine was closed while it waited, which tells nobody. */
+static bool wake_closed(struct world *w)
+{
+  bool woken = false;
+  for (struct list_link *k = w->tasks.first; k != NULL; k = list_after(&w->tasks, k))
+    woken |= waiter_wake_closed(LIST_ELEMENT(k, struct waiter, all));
+  return woken;
+}
+
 /* Nothing is ready: lets time pass up to the next instant. */
 static void idle(lua_State *L, struct world *w)
 {
@@ -65,7 +74,10 @@ static void idle(lua_State *L, struct world *w)
     return;
   }
   int64_t next_ns = ctx_engine_next(w->engine);
-  if (next_ns == CTX_NEVER) raise_nothing_left(L, w);
+  if (next_ns == CTX_NEVER) {
+    if (!wake_closed(w)) raise_nothing_left(L, w);
+    return;
+  }
   if (w->is_virtual) {
     int64_t now_ns = ctx_engine_now(w->engine);
     ctx_engine_advance(w->engine, next_ns > now_ns ? next_ns - now_ns : 0);

@@ -61,7 +61,9 @@ int limit_bind(lua_State *L)
   if (lua_type(L, 1) == LUA_TNUMBER)
     wrong = isnan(lua_tonumber(L, 1)) ? "a time cannot be NaN" : NULL;
   else if (h == NULL && !lua_isnil(L, 1))
-    wrong = lua_pushfstring(L, "seconds or a ctx.context expected, got %s", luaL_typename(L, 1));
+    wrong = lua_pushfstring(L, "seconds or a ctx.context expected, got %s%s%s", luaL_typename(L, 1),
+                            lua_isfunction(L, 1) ? "; " : "",
+                            lua_isfunction(L, 1) ? convert_parentheses : "");
   if (wrong != NULL) {
     luaL_where(L, 2);
     lua_pushfstring(L, "bad argument #%d to '%s' (%s)", (int)luaL_checkinteger(L, 2),

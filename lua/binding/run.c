@@ -115,7 +115,7 @@ int run_bind(lua_State *L)
   bool has_options = lua_type(L, 1) == LUA_TTABLE;
   bool is_virtual = take_options(L);
   if (!lua_isfunction(L, 1)) return luaL_typeerror(L, has_options ? 2 : 1, "function");
-  struct waiter *w = wait_check(L, "run");
+  struct waiter *w = wait_check(L, "run", false);
   if (w->co == NULL) return call_on_main(L, is_virtual);
   if (is_virtual) return luaL_error(L, "a run on a virtual clock starts on the main thread, not in a task");
   begin(L);

@@ -115,10 +115,10 @@ static int bind_now(lua_State *L)
 
 /* ---- for waits written in Lua ----------------------------------------- */
 
-/* core.me() -> the token of who would wait here */
+/* core.me(what) -> the token of who would wait here, in the function 'what' */
 static int bind_me(lua_State *L)
 {
-  loop_push_anchored(L, wait_check(L, "wait"));
+  loop_push_anchored(L, wait_check(L, luaL_checkstring(L, 1), true));
   return 1;
 }
 
@@ -158,7 +158,7 @@ static int bind_park(lua_State *L)
   for (int i = 3; i <= last; i++) {
     if (task_test(L, i) == NULL) handle_check_clock(L, i);
   }
-  struct waiter *w = wait_check(L, what);
+  struct waiter *w = wait_check(L, what, true);
   if (last - 2 > WATCHES) wait_reserve(L, w, (size_t)(last - 2));
   wait_begin(L, what);
   w->in_library = true;

@@ -37,7 +37,7 @@ struct task *task_test(lua_State *L, int index)
 static struct task *check(lua_State *L, int arg)
 {
   struct task *t = task_test(L, arg);
-  if (t == NULL) handle_type_error(L, arg, "ctx.task");
+  if (t == NULL) luaL_typeerror(L, arg, "ctx.task");
   return t;
 }
 
@@ -301,6 +301,7 @@ int task_push_outcome(lua_State *L, int index)
 static int join_again(lua_State *L, struct waiter *w)
 {
   struct task *t = check(L, 1);
+  waiter_wake_closed(&t->waiter);
   if (task_ended(t)) return task_push_outcome(L, 1);
   if (w == NULL) w = waiter_current(L);
   ctx_context *c = limit_context(L, 2, w);

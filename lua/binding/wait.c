@@ -13,6 +13,14 @@ void waiter_wake(struct waiter *w)
   world_make_ready(w->world, &w->entry);
 }
 
+bool waiter_wake_closed(struct waiter *w)
+{
+  if (w->world == NULL || w->co == NULL || w->ready || w->world->loop->current == w) return false;
+  if (lua_status(w->co) == LUA_YIELD) return false;
+  waiter_wake(w);
+  return true;
+}
+
 static void on_end(ctx_context *c, void *arg)
 {
   (void)c;
@@ -132,29 +140,33 @@ struct waiter *waiter_current(lua_State *L)
   return l->current != NULL ? l->current : l->main;
 }
 
-static void refuse_barrier(lua_State *L, const char *what)
+static void refuse_barrier(lua_State *L, const char *what, bool in_library)
 {
+  stack_push_place(L, L, in_library);
   stack_push_barrier(L);
-  luaL_error(L, "cannot wait (%s) inside %s, which Lua cannot leave and come back to: wait before "
-                "or after it", what, lua_tostring(L, -1));
+  lua_pushfstring(L, "%s: cannot wait (%s) inside %s, which Lua cannot leave and come back to: wait "
+                  "before or after it", lua_tostring(L, -2), what, lua_tostring(L, -1));
+  lua_error(L);
 }
 
-static void refuse_stranger(lua_State *L, const char *what)
+static void refuse_stranger(lua_State *L, const char *what, bool in_library)
 {
-  luaL_error(L, "cannot wait (%s) in a coroutine that is not a task: start it with c:go(fn), or make "
-                "it with ctx.wrap(fn) in place of coroutine.wrap", what);
+  stack_push_place(L, L, in_library);
+  lua_pushfstring(L, "%s: cannot wait (%s) in a coroutine that is not a task: start it with c:go(fn), "
+                  "or make it with ctx.wrap(fn) in place of coroutine.wrap", lua_tostring(L, -1), what);
+  lua_error(L);
 }
 
-struct waiter *wait_check(lua_State *L, const char *what)
+struct waiter *wait_check(lua_State *L, const char *what, bool in_library)
 {
   struct loop *l = loop_of(L);
   struct waiter *w = waiter_current(L);
   if (w->co != NULL) {
-    if (L != w->top) refuse_stranger(L, what);
-    if (!lua_isyieldable(L)) refuse_barrier(L, what);
+    if (L != w->top) refuse_stranger(L, what, in_library);
+    if (!lua_isyieldable(L)) refuse_barrier(L, what, in_library);
   } else {
-    if (l->driving) refuse_barrier(L, what);
-    if (lua_isyieldable(L) && L != w->top) refuse_stranger(L, what);
+    if (l->driving) refuse_barrier(L, what, in_library);
+    if (lua_isyieldable(L) && L != w->top) refuse_stranger(L, what, in_library);
     w->world = l->world;
   }
   return w;
@@ -162,7 +174,7 @@ struct waiter *wait_check(lua_State *L, const char *what)
 
 struct waiter *wait_begin(lua_State *L, const char *what)
 {
-  struct waiter *w = wait_check(L, what);
+  struct waiter *w = wait_check(L, what, false);
   w->what = what;
   w->in_library = false;
   w->timed_out = false;

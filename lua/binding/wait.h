@@ -69,8 +69,9 @@ void waiter_init(struct waiter *w, struct world *world, lua_State *co);
 /* The waiter that 'L' runs as: the current task, or the main thread. */
 struct waiter *waiter_current(lua_State *L);
 
-/* The same; raises where one cannot wait, as the function 'what' is about to. */
-struct waiter *wait_check(lua_State *L, const char *what);
+/* The same; raises where one cannot wait, as the function 'what' is about to; it is one of
+ * ours in Lua, whose caller is to be named, where 'in_library'. */
+struct waiter *wait_check(lua_State *L, const char *what, bool in_library);
 
 /* The same, and the wait begins. 'what' must live as long. */
 struct waiter *wait_begin(lua_State *L, const char *what);
@@ -88,6 +89,9 @@ int wait_park(lua_State *L, struct waiter *w, wait_step *step);
 
 /* Puts a waiter that is parked, or about to, into the ready row, if it is not there. */
 void waiter_wake(struct waiter *w);
+
+/* Wakes a task whose coroutine was closed by a stranger while it waited: its turn ends it. */
+bool waiter_wake_closed(struct waiter *w);
 
 /* Wakes all whose watches lie in 'row'. */
 void wait_wake_row(struct list *row);

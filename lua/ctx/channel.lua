@@ -172,14 +172,13 @@ end
 local Waiter = { __close = leave }
 
 -- The wait of a send or recv, with room for all that a record may have: growing costs
--- more than the rest of it. Raises where one cannot wait.
+-- more than the rest of it.
 local function new_waiter(context, channel, value)
   local waiter = {
     context,
-    token = core.me(),
     channel = channel,
     value = value,
-    wait = nil, served = nil, result = nil, prev = nil, next = nil,
+    token = nil, wait = nil, served = nil, result = nil, prev = nil, next = nil,
   }
   waiter.wait = waiter
   return setmetatable(waiter, Waiter)
@@ -187,7 +186,9 @@ end
 
 -- Waits in a queue of 'channel' until somebody serves 'waiter': its result, or nil and why
 -- not. What was handed over counts before the end of the context, and that before the rest.
+-- Raises where one cannot wait.
 local function wait_in(queue, waiter, channel, what, deadline, explicit)
+  waiter.token = core.me(what)
   local _ <close> = waiter
   link(queue, waiter)
   while true do

@@ -106,7 +106,7 @@ end
 Wait.__close = leave_all
 
 local function open_wait(listed)
-  local wait = { token = core.me(), records = {}, unpack(listed.watched) }
+  local wait = { token = core.me("select"), records = {}, unpack(listed.watched) }
   if not listed.lists_context then table.insert(wait, core.implied()) end
   return setmetatable(wait, Wait)
 end

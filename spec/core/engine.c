@@ -1057,6 +1057,58 @@ TEST(armed_by_threads)
   world_close(&r.w);
 }
 
+/*
+ * The memory of a timer goes as soon as a disarming has answered: after true
+ * nobody knows it any more, and false says that its function has started.
+ */
+enum { BATCH = 64 };
+
+struct freed {
+  struct world w;
+  ctx_timer *t[BATCH];
+  int64_t fired, disarmed; /* atomic */
+};
+
+static void freed_fire(ctx_timer *t, void *arg)
+{
+  struct freed *f = arg;
+  (void)t;
+  count(&f->fired, 1);
+}
+
+static void *free_thread(void *arg)
+{
+  struct freed *f = arg;
+  for (int i = BATCH; i-- > 0;) {
+    count(&f->disarmed, ctx_timer_disarm(f->t[i]));
+    memset(f->t[i], 0xff, sizeof *f->t[i]);
+    free(f->t[i]);
+  }
+  return NULL;
+}
+
+static void free_round(struct freed *f)
+{
+  pthread_t thread;
+  for (int i = 0; i < BATCH; i++) {
+    f->t[i] = need(malloc(sizeof *f->t[i]));
+    ctx_timer_init(f->t[i], f->w.engine, freed_fire, f);
+    CHECK_INT(ctx_timer_arm(f->t[i], 0), 0);
+  }
+  if (pthread_create(&thread, NULL, free_thread, f) != 0) abort();
+  while (counters(&f->w).timers != 0) ctx_engine_poll(f->w.engine);
+  pthread_join(thread, NULL);
+}
+
+TEST(free_after_disarm)
+{
+  struct freed f = {.fired = 0};
+  host(&f.w);
+  for (int round = 0; round < RACES / 100; round++) free_round(&f);
+  CHECK_INT(f.fired + f.disarmed, RACES / 100 * BATCH);
+  world_close(&f.w);
+}
+
 /* ---- the real clock --------------------------------------------------- */
 
 static int64_t monotonic(void)
@@ -1352,6 +1404,7 @@ static const struct test tests[] = {
 
   T(one_polls, "poll answers 0 while another thread polls"),
   T(armed_by_threads, "of a firing and a disarming of a timer one happens"),
+  T(free_after_disarm, "the memory of a timer may go once a racing disarming has answered"),
 
   T(monotonic_by_default, "D12 the clock is the monotonic one by default"),
   T(default_engine_expires, "B8 a deadline of the default engine passes without a driver"),

@@ -1329,8 +1329,9 @@ static void show_close(struct show *t)
 /* err, cause and what was written before, from the moment on that one is seen. */
 static void check_shown(struct show *t, size_t i)
 {
+  const ctx_cause *x = ctx_cause_of(t->c[i]);
   CHECK(ctx_err(t->c[i]) == CTX_CANCELED);
-  CHECK(ctx_cause_of(t->c[i]) != NULL);
+  CHECK(x != NULL && strcmp(ctx_cause_text(x, NULL), "X") == 0);
   CHECK(t->written[i] == (int)i + 1);
 }
 
