@@ -14,7 +14,7 @@ struct ctx_cause {
 };
 
 static const ctx_cause canceled = {
-    .code = CTX_CANCELED, .len = sizeof "context canceled" - 1, .text = "context canceled"};
+  .code = CTX_CANCELED, .len = sizeof "context canceled" - 1, .text = "context canceled"};
 
 static const ctx_cause deadline_exceeded = {.code = CTX_DEADLINE_EXCEEDED,
                                             .len = sizeof "context deadline exceeded" - 1,

@@ -161,8 +161,8 @@ static bool context_end(ctx_context *c, uint32_t err, ctx_cause *cause, enum hoo
 
 bool ctx_cancel_cause(ctx_context *c, ctx_cause *cause)
 {
-  bool first = c != NULL && node_can_end(&c->node) &&
-               context_end(c, CTX_CANCELED, cause, HOOK_RUN_INLINE);
+  bool first =
+    c != NULL && node_can_end(&c->node) && context_end(c, CTX_CANCELED, cause, HOOK_RUN_INLINE);
   if (!first) ctx_cause_release(cause);
   return first;
 }
@@ -321,7 +321,7 @@ static ctx_context *with_deadline(ctx_context *parent, int64_t deadline_ns, bool
                                   ctx_cause *cause)
 {
   struct deadline_context *d =
-      (struct deadline_context *)(void *)context_new(parent, NODE_DEADLINE, sizeof *d);
+    (struct deadline_context *)(void *)context_new(parent, NODE_DEADLINE, sizeof *d);
   if (d == NULL) return NULL;
   ctx_context *c = &d->context;
   wheel_entry_init(&d->wish);
@@ -364,7 +364,7 @@ ctx_context *ctx_with_timeout(ctx_context *parent, int64_t timeout_ns)
 ctx_context *ctx_with_value(ctx_context *parent, const void *key, void *value, void (*drop)(void *))
 {
   struct value_context *v =
-      (struct value_context *)(void *)context_new(parent, NODE_VALUE, sizeof *v);
+    (struct value_context *)(void *)context_new(parent, NODE_VALUE, sizeof *v);
   if (v == NULL) return NULL;
   v->key = key;
   v->value = value;

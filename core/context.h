@@ -24,8 +24,8 @@ struct ctx_context {
   ctx_engine *engine;         /* fixed at birth */
   struct ctx_context *values; /* the nearest value context, itself included; fixed at birth */
   /* Only where the node can end: */
-  struct list hooks;          /* to run at the end; under node.lock; empty from the end on */
-  int64_t deadline_ns;        /* effective; atomic; CTX_NEVER: none */
+  struct list hooks;   /* to run at the end; under node.lock; empty from the end on */
+  int64_t deadline_ns; /* effective; atomic; CTX_NEVER: none */
 };
 
 /* NODE_DEADLINE */

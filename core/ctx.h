@@ -54,8 +54,8 @@ extern "C" {
 #define CTX_VERSION_PATCH 0
 
 #define CTX_NEVER INT64_MAX
-#define CTX_SECONDS(n) ((int64_t)(n) * 1000000000)
-#define CTX_MS(n) ((int64_t)(n) * 1000000)
+#define CTX_SECONDS(n) (INT64_C(1000000000) * (n))
+#define CTX_MS(n) (INT64_C(1000000) * (n))
 
 typedef struct ctx_context ctx_context; /* a context, counted */
 typedef struct ctx_engine ctx_engine;   /* whose time it is: a clock, a wheel, a driver */
@@ -346,11 +346,11 @@ typedef enum ctx_driver {
 /* All zero, or no options at all, is a good choice. */
 typedef struct ctx_engine_options {
   ctx_driver driver;
-  int64_t start_ns;                                    /* manual: the first instant */
-  int64_t (*now)(void *arg);                           /* host: another clock than the monotonic */
-  void *(*alloc)(void *arg, size_t size);              /* both or none: another allocator; */
-  void (*free)(void *arg, void *block, size_t size);   /* 'size' as it was asked for */
-  void *arg;                                           /* given to these three */
+  int64_t start_ns;                                  /* manual: the first instant */
+  int64_t (*now)(void *arg);                         /* host: another clock than the monotonic */
+  void *(*alloc)(void *arg, size_t size);            /* both or none: another allocator; */
+  void (*free)(void *arg, void *block, size_t size); /* 'size' as it was asked for */
+  void *arg;                                         /* given to these three */
 } ctx_engine_options;
 
 /*

@@ -23,7 +23,11 @@
 #include "wheel.h"
 
 /* Who drives; beyond ctx_driver the engine that nobody drives yet. */
-enum engine_driver { DRIVER_HOST = CTX_DRIVER_HOST, DRIVER_MANUAL = CTX_DRIVER_MANUAL, DRIVER_NONE };
+enum engine_driver {
+  DRIVER_HOST = CTX_DRIVER_HOST,
+  DRIVER_MANUAL = CTX_DRIVER_MANUAL,
+  DRIVER_NONE
+};
 
 /* The tag of a wheel entry: what lies around it. */
 enum { ENTRY_TIMER, ENTRY_CONTEXT };

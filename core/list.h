@@ -28,8 +28,7 @@ struct list {
 };
 
 /* The element that 'link' lies in. */
-#define LIST_ELEMENT(link, type, member) \
-  ((type *)(void *)((char *)(link) - offsetof(type, member)))
+#define LIST_ELEMENT(link, type, member) ((type *)(void *)((char *)link - offsetof(type, member)))
 
 static inline void list_init(struct list *l)
 {

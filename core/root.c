@@ -61,8 +61,8 @@ ctx_engine *ctx_engine_open(const ctx_engine_options *options)
     errno = wrong;
     return NULL;
   }
-  struct root *r = options->alloc != NULL ? options->alloc(options->arg, sizeof *r)
-                                          : CTX__ALLOC(sizeof *r);
+  struct root *r =
+    options->alloc != NULL ? options->alloc(options->arg, sizeof *r) : CTX__ALLOC(sizeof *r);
   if (r == NULL) {
     errno = ENOMEM;
     return NULL;

@@ -41,11 +41,11 @@ enum node_kind {
 };
 
 struct node {
-  ctx__atomic state;   /* live (several words for it) until the end, then fixed; read without lock */
-  ctx__atomic refs;    /* above 2^30 the node is never freed */
-  ctx__lock lock;      /* guards 'children', their 'sibling', the end, and what context.h adds */
-  uint8_t kind;        /* enum node_kind; fixed at birth */
-  uint8_t inherited;   /* the end came from above; published by 'state' */
+  ctx__atomic state; /* live (several words for it) until the end, then fixed; read without lock */
+  ctx__atomic refs;  /* above 2^30 the node is never freed */
+  ctx__lock lock;    /* guards 'children', their 'sibling', the end, and what context.h adds */
+  uint8_t kind;      /* enum node_kind; fixed at birth */
+  uint8_t inherited; /* the end came from above; published by 'state' */
   struct node *parent; /* strong; fixed at birth; NULL in a background */
   union {
     struct list children; /* own end: weak; empty from the end on */

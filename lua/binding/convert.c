@@ -8,7 +8,7 @@ static const int64_t ns_per_s = 1000000000;
 static const int64_t years_20 = (int64_t)(20 * 365.25 * 86400) * 1000000000;
 
 const char convert_parentheses[] =
-    "with_cancel returns two values: put the call in parentheses to pass one";
+  "with_cancel returns two values: put the call in parentheses to pass one";
 
 static int64_t from_integer(lua_Integer s)
 {
@@ -33,7 +33,7 @@ int64_t convert_timeout(lua_State *L, int arg)
   if (lua_type(L, arg) != LUA_TNUMBER) {
     if (!lua_isfunction(L, arg)) return luaL_typeerror(L, arg, "number");
     return luaL_argerror(
-        L, arg, lua_pushfstring(L, "number expected, got function; %s", convert_parentheses));
+      L, arg, lua_pushfstring(L, "number expected, got function; %s", convert_parentheses));
   }
   if (lua_isinteger(L, arg)) return from_integer(lua_tointeger(L, arg));
   double s = lua_tonumber(L, arg);

@@ -51,8 +51,10 @@ static void raise_nothing_left(lua_State *L, struct world *w)
 static void raise_no_progress(lua_State *L, struct world *w)
 {
   report_push(L, w);
-  luaL_error(L, "virtual time stands still: %d rounds at one instant, because a task yields "
-                "without ever waiting:%s", (int)ROUNDS_MAX, lua_tostring(L, -1));
+  luaL_error(L,
+             "virtual time stands still: %d rounds at one instant, because a task yields "
+             "without ever waiting:%s",
+             (int)ROUNDS_MAX, lua_tostring(L, -1));
 }
 
 /* True: a task was woken whose coroutine was closed while it waited, which tells nobody. */

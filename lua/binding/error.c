@@ -14,7 +14,8 @@ static const char objects[CTX_DEADLINE_EXCEEDED + 1];
 
 static struct error *to_error(lua_State *L, int index)
 {
-  if (lua_type(L, index) != LUA_TUSERDATA || lua_rawlen(L, index) != sizeof(struct error)) return NULL;
+  if (lua_type(L, index) != LUA_TUSERDATA || lua_rawlen(L, index) != sizeof(struct error))
+    return NULL;
   struct error *e = lua_touserdata(L, index);
   return e->cookie == &cookie ? e : NULL;
 }
@@ -89,8 +90,11 @@ static int error_newindex(lua_State *L)
 }
 
 static const luaL_Reg metamethods[] = {
-    {"__tostring", error_tostring}, {"__concat", error_concat}, {"__index", error_index},
-    {"__newindex", error_newindex}, {NULL, NULL},
+  {"__tostring", error_tostring},
+  {"__concat", error_concat},
+  {"__index", error_index},
+  {"__newindex", error_newindex},
+  {NULL, NULL},
 };
 
 static void make(lua_State *L, int err)

@@ -7,8 +7,8 @@
 #include "error.h"
 #include "handle.h"
 
-static const char cookie;     /* its address marks our userdata */
-static const char metatable;  /* places in the registry */
+static const char cookie;    /* its address marks our userdata */
+static const char metatable; /* places in the registry */
 static const char key_boxes;
 
 static const char *const kind_names[] = {"background", "todo",   "without_cancel",
@@ -205,8 +205,8 @@ static ctx_cause *new_cause(lua_State *L, int index, struct handle *h)
   case LUA_TSTRING: text = lua_tolstring(L, index, &len); break;
   case LUA_TNUMBER:
     len = (size_t)(lua_isinteger(L, index)
-                       ? snprintf(number, sizeof number, LUA_INTEGER_FMT, lua_tointeger(L, index))
-                       : snprintf(number, sizeof number, LUA_NUMBER_FMT, lua_tonumber(L, index)));
+                     ? snprintf(number, sizeof number, LUA_INTEGER_FMT, lua_tointeger(L, index))
+                     : snprintf(number, sizeof number, LUA_NUMBER_FMT, lua_tonumber(L, index)));
     break;
   default:
     text = error_code(L, index) != 0 ? ctx_strerror(error_code(L, index)) : luaL_typename(L, index);
@@ -542,7 +542,10 @@ static int handle_eq(lua_State *L)
 }
 
 static const luaL_Reg metamethods[] = {
-    {"__gc", handle_gc}, {"__close", handle_close}, {"__eq", handle_eq}, {NULL, NULL},
+  {"__gc", handle_gc},
+  {"__close", handle_close},
+  {"__eq", handle_eq},
+  {NULL, NULL},
 };
 
 static void make_metatable(lua_State *L)
@@ -589,25 +592,22 @@ void handle_open(lua_State *L)
 }
 
 const luaL_Reg handle_functions[] = {
-    {"background", bind_background},
-    {"todo", bind_todo},
-    {"root", bind_background},
-    {"current", bind_current},
-    {NULL, NULL},
+  {"background", bind_background}, {"todo", bind_todo}, {"root", bind_background},
+  {"current", bind_current},       {NULL, NULL},
 };
 
 const luaL_Reg handle_methods[] = {
-    {"with_cancel", bind_with_cancel},
-    {"with_timeout", bind_with_timeout},
-    {"with_deadline", bind_with_deadline},
-    {"with_value", bind_with_value},
-    {"without_cancel", bind_without_cancel},
-    {"done", bind_done},
-    {"err", bind_err},
-    {"cause", bind_cause},
-    {"check", bind_check},
-    {"deadline", bind_deadline},
-    {"timeout", bind_timeout},
-    {"value", bind_value},
-    {NULL, NULL},
+  {"with_cancel", bind_with_cancel},
+  {"with_timeout", bind_with_timeout},
+  {"with_deadline", bind_with_deadline},
+  {"with_value", bind_with_value},
+  {"without_cancel", bind_without_cancel},
+  {"done", bind_done},
+  {"err", bind_err},
+  {"cause", bind_cause},
+  {"check", bind_check},
+  {"deadline", bind_deadline},
+  {"timeout", bind_timeout},
+  {"value", bind_value},
+  {NULL, NULL},
 };

@@ -23,12 +23,12 @@
 #include "wait.h"
 
 enum handle_kind { /* the order of 'kind_names' */
-  HANDLE_BACKGROUND,
-  HANDLE_TODO,
-  HANDLE_DETACHED,
-  HANDLE_VALUE,
-  HANDLE_CANCEL,
-  HANDLE_DEADLINE
+                   HANDLE_BACKGROUND,
+                   HANDLE_TODO,
+                   HANDLE_DETACHED,
+                   HANDLE_VALUE,
+                   HANDLE_CANCEL,
+                   HANDLE_DEADLINE
 };
 
 struct handle {

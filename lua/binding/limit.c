@@ -30,7 +30,8 @@ bool limit_is_over(lua_State *L, int arg)
 {
   struct handle *h = handle_test(L, arg);
   if (h != NULL) return ctx_done(h->context);
-  return lua_isinteger(L, arg) && ctx_engine_now(loop_of(L)->world->engine) >= lua_tointeger(L, arg);
+  return lua_isinteger(L, arg) &&
+         ctx_engine_now(loop_of(L)->world->engine) >= lua_tointeger(L, arg);
 }
 
 void limit_push_err(lua_State *L, int arg)

@@ -66,20 +66,20 @@ static int version(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"run", run_bind},
-    {"wrap", wrap_bind},
-    {"is_canceled", error_is_canceled},
-    {"version", version},
-    {"is_context", is_context},
-    {"is_task", is_task},
-    {"argument_error", argument_error},
-    {"counters", counters},
-    {"live_contexts", handle_push_live},
-    {"unfinished_tasks", unfinished_tasks},
-    {"describe", handle_describe},
-    {"set_tostring", handle_set_tostring},
-    {"use_virtual_clock", run_use_virtual_clock},
-    {NULL, NULL},
+  {"run", run_bind},
+  {"wrap", wrap_bind},
+  {"is_canceled", error_is_canceled},
+  {"version", version},
+  {"is_context", is_context},
+  {"is_task", is_task},
+  {"argument_error", argument_error},
+  {"counters", counters},
+  {"live_contexts", handle_push_live},
+  {"unfinished_tasks", unfinished_tasks},
+  {"describe", handle_describe},
+  {"set_tostring", handle_set_tostring},
+  {"use_virtual_clock", run_use_virtual_clock},
+  {NULL, NULL},
 };
 
 static const luaL_Reg methods[] = {{"on_done", on_done_bind}, {NULL, NULL}};

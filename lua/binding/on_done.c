@@ -20,7 +20,8 @@ static const char metatable;
 
 static struct on_done *test(lua_State *L, int index)
 {
-  if (lua_type(L, index) != LUA_TUSERDATA || lua_rawlen(L, index) != sizeof(struct on_done)) return NULL;
+  if (lua_type(L, index) != LUA_TUSERDATA || lua_rawlen(L, index) != sizeof(struct on_done))
+    return NULL;
   struct on_done *o = lua_touserdata(L, index);
   return o->cookie == &cookie ? o : NULL;
 }

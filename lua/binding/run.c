@@ -103,7 +103,8 @@ static bool take_options(lua_State *L)
     if (strcmp(option, "clock") != 0)
       luaL_argerror(L, 1, lua_pushfstring(L, "no option '%s'; there is 'clock'", option));
     if (strcmp(value, "virtual") != 0)
-      luaL_argerror(L, 1, lua_pushfstring(L, "option 'clock' is \"virtual\" or left out, got '%s'", value));
+      luaL_argerror(
+        L, 1, lua_pushfstring(L, "option 'clock' is \"virtual\" or left out, got '%s'", value));
     is_virtual = true;
   }
   lua_remove(L, 1);
@@ -117,7 +118,8 @@ int run_bind(lua_State *L)
   if (!lua_isfunction(L, 1)) return luaL_typeerror(L, has_options ? 2 : 1, "function");
   struct waiter *w = wait_check(L, "run", false);
   if (w->co == NULL) return call_on_main(L, is_virtual);
-  if (is_virtual) return luaL_error(L, "a run on a virtual clock starts on the main thread, not in a task");
+  if (is_virtual)
+    return luaL_error(L, "a run on a virtual clock starts on the main thread, not in a task");
   begin(L);
   return join_all(L, w);
 }
@@ -126,7 +128,8 @@ int run_use_virtual_clock(lua_State *L)
 {
   struct loop *l = loop_of(L);
   if (l->world->is_virtual) return 0;
-  if (l->current != NULL || l->driving) return luaL_error(L, "the clock is chosen before anything runs");
+  if (l->current != NULL || l->driving)
+    return luaL_error(L, "the clock is chosen before anything runs");
   world_open(L, true);
   return 0;
 }

@@ -8,7 +8,8 @@ static const char metatable;
 
 struct scope *scope_test(lua_State *L, int index)
 {
-  if (lua_type(L, index) != LUA_TUSERDATA || lua_rawlen(L, index) != sizeof(struct scope)) return NULL;
+  if (lua_type(L, index) != LUA_TUSERDATA || lua_rawlen(L, index) != sizeof(struct scope))
+    return NULL;
   struct scope *s = lua_touserdata(L, index);
   return s->cookie == &cookie ? s : NULL;
 }

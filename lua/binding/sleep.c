@@ -1,7 +1,7 @@
+#include "sleep.h"
 #include "convert.h"
 #include "error.h"
 #include "limit.h"
-#include "sleep.h"
 #include "task.h"
 
 /* ---- c:wait ----------------------------------------------------------- */
@@ -189,22 +189,25 @@ static int bind_settle(lua_State *L)
 }
 
 const luaL_Reg sleep_functions[] = {
-    {"sleep", bind_sleep}, {"yield", bind_yield}, {"now", bind_now}, {NULL, NULL},
+  {"sleep", bind_sleep},
+  {"yield", bind_yield},
+  {"now", bind_now},
+  {NULL, NULL},
 };
 
 const luaL_Reg sleep_methods[] = {
-    {"wait", bind_wait},
-    {NULL, NULL},
+  {"wait", bind_wait},
+  {NULL, NULL},
 };
 
 /* c:sleep is not ctx.sleep. */
 const luaL_Reg sleep_methods_only[] = {
-    {"sleep", bind_context_sleep},
-    {NULL, NULL},
+  {"sleep", bind_context_sleep},
+  {NULL, NULL},
 };
 
 const luaL_Reg sleep_primitives[] = {
-    {"me", bind_me},     {"wake", bind_wake},     {"implied", bind_implied},
-    {"park", bind_park}, {"settle", bind_settle}, {"limit", limit_bind},
-    {NULL, NULL},
+  {"me", bind_me},     {"wake", bind_wake},     {"implied", bind_implied},
+  {"park", bind_park}, {"settle", bind_settle}, {"limit", limit_bind},
+  {NULL, NULL},
 };

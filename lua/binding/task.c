@@ -23,13 +23,15 @@ enum { TASK_CO = WAITER_VALUES + 1, TASK_SCOPE, TASK_VALUES = TASK_SCOPE };
 static const char cookie;
 static const char metatable;
 
-static const char *const status_names[] = {"ready", "running", "waiting", "done", "failed", "canceled"};
+static const char *const status_names[] = {"ready", "running", "waiting",
+                                           "done",  "failed",  "canceled"};
 
 /* ---- finding ---------------------------------------------------------- */
 
 struct task *task_test(lua_State *L, int index)
 {
-  if (lua_type(L, index) != LUA_TUSERDATA || lua_rawlen(L, index) != sizeof(struct task)) return NULL;
+  if (lua_type(L, index) != LUA_TUSERDATA || lua_rawlen(L, index) != sizeof(struct task))
+    return NULL;
   struct task *t = lua_touserdata(L, index);
   return t->cookie == &cookie ? t : NULL;
 }
@@ -186,7 +188,8 @@ static void resume(lua_State *L, struct task *t)
     came_back(t, results);
     return;
   }
-  if (status != LUA_OK) fail(t, lua_type(co, -1) == LUA_TSTRING ? lua_tostring(co, -1) : "error in a task");
+  if (status != LUA_OK)
+    fail(t, lua_type(co, -1) == LUA_TSTRING ? lua_tostring(co, -1) : "error in a task");
   finish(L, t);
 }
 
@@ -253,7 +256,8 @@ void task_start_hook(lua_State *L, int base)
     lua_getiuservalue(L, base, SCOPE_ROOT);
   else
     handle_push_background(L);
-  if (handle_test(L, -1) == NULL) luaL_error(L, "ctx: the state of the module has been tampered with");
+  if (handle_test(L, -1) == NULL)
+    luaL_error(L, "ctx: the state of the module has been tampered with");
   lua_insert(L, base + 1);
   task_push_new(L, base + 1, base, TASK_FATAL);
 }
@@ -397,11 +401,16 @@ static int task_gc(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    {"join", bind_join}, {"status", bind_status}, {"name", bind_name}, {NULL, NULL},
+  {"join", bind_join},
+  {"status", bind_status},
+  {"name", bind_name},
+  {NULL, NULL},
 };
 
 const luaL_Reg task_functions[] = {
-    {"go", bind_go}, {"async", bind_async}, {NULL, NULL},
+  {"go", bind_go},
+  {"async", bind_async},
+  {NULL, NULL},
 };
 
 void task_open(lua_State *L)

@@ -144,16 +144,20 @@ static void refuse_barrier(lua_State *L, const char *what, bool in_library)
 {
   stack_push_place(L, L, in_library);
   stack_push_barrier(L);
-  lua_pushfstring(L, "%s: cannot wait (%s) inside %s, which Lua cannot leave and come back to: wait "
-                  "before or after it", lua_tostring(L, -2), what, lua_tostring(L, -1));
+  lua_pushfstring(L,
+                  "%s: cannot wait (%s) inside %s, which Lua cannot leave and come back to: wait "
+                  "before or after it",
+                  lua_tostring(L, -2), what, lua_tostring(L, -1));
   lua_error(L);
 }
 
 static void refuse_stranger(lua_State *L, const char *what, bool in_library)
 {
   stack_push_place(L, L, in_library);
-  lua_pushfstring(L, "%s: cannot wait (%s) in a coroutine that is not a task: start it with c:go(fn), "
-                  "or make it with ctx.wrap(fn) in place of coroutine.wrap", lua_tostring(L, -1), what);
+  lua_pushfstring(L,
+                  "%s: cannot wait (%s) in a coroutine that is not a task: start it with c:go(fn), "
+                  "or make it with ctx.wrap(fn) in place of coroutine.wrap",
+                  lua_tostring(L, -1), what);
   lua_error(L);
 }
 

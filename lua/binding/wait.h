@@ -49,9 +49,9 @@ struct waiter {
   ctx_context *context; /* the current one: a reference of the task; NULL: it never ends */
   lua_Integer number;   /* of the task, counted from 1 */
   lua_State *co;        /* the coroutine of the task; NULL: the main thread */
-  lua_State *top;   /* where it waits: 'co', or a coroutine of ctx.wrap inside it */
-  bool in_library;  /* ... called by a function of ours in Lua, whose caller is meant */
-  const char *what; /* for reports: the function it waits in; NULL: it does not wait */
+  lua_State *top;       /* where it waits: 'co', or a coroutine of ctx.wrap inside it */
+  bool in_library;      /* ... called by a function of ours in Lua, whose caller is meant */
+  const char *what;     /* for reports: the function it waits in; NULL: it does not wait */
   wait_step *step;
   bool ready;     /* in the ready row */
   bool parked;    /* has yielded in wait_park, and not by itself */
