@@ -21,9 +21,7 @@ static struct hook *inside(ctx_hook *h)
 static bool take(struct hook *h, enum hook_state as)
 {
   uint32_t expected = HOOK_ATTACHED;
-  if (!CTX__CAS(&h->state, &expected, as)) return false;
-  engine_count(h->context->engine, COUNT_HOOKS, -1);
-  return true;
+  return CTX__CAS(&h->state, &expected, as);
 }
 
 /* One reference less on a hook on the heap. */
@@ -35,11 +33,36 @@ static void unref(struct hook *h)
   ctx_release(e->background);
 }
 
+/*
+ * What is left of a hook for who will start or drop it. It is copied before the hook is
+ * taken: from then on ctx_hook_stop answers false, and the caller's memory may be gone.
+ */
+struct taken {
+  ctx_context *context;
+  ctx_hook_fn *f;
+  void *arg;
+  struct hook *on_heap; /* which keeps itself until it is let go; or NULL */
+};
+
+static struct taken copy(struct hook *h)
+{
+  bool on_heap = CTX__LOAD_RELAXED(&h->refs) != 0;
+  return (struct taken){h->context, h->f, h->arg, on_heap ? h : NULL};
+}
+
+/* Gives up what a taken hook has held. */
+static void let_go(const struct taken *t)
+{
+  if (t->on_heap != NULL) unref(t->on_heap);
+  ctx_release(t->context);
+}
+
 /* ---- at the end of a context ------------------------------------------ */
 
 void hook_batch_init(struct hook_batch *b, enum hook_runner runner)
 {
   b->runner = runner;
+  b->used = false;
   list_init(&b->run);
   list_init(&b->drop);
 }
@@ -65,7 +88,9 @@ void hook_collect_locked(ctx_context *c, struct hook_batch *b)
   struct list_link *k;
   while ((k = list_pop(&c->hooks)) != NULL) {
     struct hook *h = LIST_ELEMENT(k, struct hook, link);
-    move(h, next_list(e, h, b));
+    struct list *next = next_list(e, h, b);
+    b->used |= next != &e->queue;
+    move(h, next);
   }
   engine_wake_locked(e);
   CTX__UNLOCK(&e->lock);
@@ -73,66 +98,59 @@ void hook_collect_locked(ctx_context *c, struct hook_batch *b)
 
 /* ---- running ---------------------------------------------------------- */
 
-/* Runs a hook that was taken. It may be gone as soon as f has begun. */
-static void run(ctx_engine *e, struct hook *h)
+static void run(ctx_engine *e, const struct taken *t)
 {
-  bool on_heap = CTX__LOAD_RELAXED(&h->refs) != 0;
-  ctx_context *c = h->context;
   struct engine_call call;
+  engine_count(e, COUNT_HOOKS, -1);
   engine_call_begin(e, &call);
-  h->f(c, h->arg);
+  t->f(t->context, t->arg);
   engine_call_end(&call);
-  if (on_heap) unref(h);
-  ctx_release(c);
+  let_go(t);
 }
 
-/* Pops the first hook that 'as' can still be done to; NULL: none is left. */
-static struct hook *take_first_locked(struct list *list, enum hook_state as)
+/* Pops the first hook that can still be taken. False: none is left. */
+static bool take_first_locked(struct list *list, enum hook_state as, struct taken *t)
 {
   struct list_link *k;
   while ((k = list_pop(list)) != NULL) {
     struct hook *h = LIST_ELEMENT(k, struct hook, link);
-    if (take(h, as)) return h;
+    *t = copy(h);
+    if (take(h, as)) return true;
   }
-  return NULL;
+  return false;
 }
 
 bool hook_run_first_locked(ctx_engine *e, struct list *list)
 {
-  struct hook *h = take_first_locked(list, HOOK_STARTED);
+  struct taken t;
+  bool taken = take_first_locked(list, HOOK_STARTED, &t);
   CTX__UNLOCK(&e->lock);
-  if (h != NULL) run(e, h);
-  return h != NULL;
-}
-
-/* What is left to do for who has stopped a hook that lies in no list any more. */
-static void let_go(struct hook *h)
-{
-  ctx_context *c = h->context;
-  if (CTX__LOAD_RELAXED(&h->refs) != 0) unref(h);
-  ctx_release(c);
+  if (taken) run(e, &t);
+  return taken;
 }
 
 void hook_drop_all(ctx_engine *e, struct list *list)
 {
   for (;;) {
+    struct taken t;
     CTX__LOCK(&e->lock);
-    struct hook *h = take_first_locked(list, HOOK_STOPPED);
+    bool taken = take_first_locked(list, HOOK_STOPPED, &t);
     CTX__UNLOCK(&e->lock);
-    if (h == NULL) return;
-    let_go(h);
+    if (!taken) return;
+    engine_count(e, COUNT_HOOKS, -1);
+    let_go(&t);
   }
 }
 
-/* A batch that nothing was put into needs no lock: only its own thread fills it. */
+/* Only its own thread fills a batch, but others stop hooks in it: it is looked at under lock. */
 void hook_run_batch(ctx_engine *e, struct hook_batch *b)
 {
-  bool more = b->run.first != NULL;
+  bool more = b->used;
   while (more) {
     CTX__LOCK(&e->lock);
     more = hook_run_first_locked(e, &b->run);
   }
-  if (b->drop.first != NULL) hook_drop_all(e, &b->drop);
+  if (b->used) hook_drop_all(e, &b->drop);
 }
 
 /* ---- attaching -------------------------------------------------------- */
@@ -174,10 +192,12 @@ int ctx_hook_attach(ctx_hook *public, ctx_context *c)
   engine_count(c->engine, COUNT_HOOKS, 1);
   ctx_context *end = context_ending(c);
   if (end == NULL || attach_live(end, h)) return 0;
-  if ((h->flags & CTX_HOOK_INLINE) == 0)
+  if ((h->flags & CTX_HOOK_INLINE) == 0) {
     enqueue(c->engine, h);
-  else if (take(h, HOOK_STARTED))
-    run(c->engine, h);
+    return 0;
+  }
+  struct taken t = copy(h);
+  if (take(h, HOOK_STARTED)) run(c->engine, &t);
   return 0;
 }
 
@@ -198,7 +218,9 @@ bool ctx_hook_stop(ctx_hook *public)
   struct hook *h = inside(public);
   if (!take(h, HOOK_STOPPED)) return false;
   detach(h);
-  let_go(h);
+  struct taken t = copy(h);
+  engine_count(t.context->engine, COUNT_HOOKS, -1);
+  let_go(&t);
   return true;
 }
 

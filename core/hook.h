@@ -46,7 +46,8 @@ enum hook_runner {
 /* What a thread that ends contexts has to do once it holds no lock. */
 struct hook_batch {
   enum hook_runner runner;
-  struct list run;  /* inline hooks, in the order of their contexts' end */
+  bool used;        /* something was put into one of the lists, and may be gone again; */
+  struct list run;  /* inline hooks, in the order of their contexts' end; */
   struct list drop; /* hooks that nobody will run: their engine is closed */
 };
 

@@ -56,10 +56,11 @@ bool node_retain_unless_dead(struct node *n)
   return false;
 }
 
-/* Gives up a reference that is not the last; false: it is, and is still held. */
+/* Gives up a reference that is not the last; false: it is, and is still held. What those did
+ * who gave up theirs has happened before: the caller may free. */
 static bool release_unless_last(struct node *n)
 {
-  uint32_t refs = CTX__LOAD_RELAXED(&n->refs);
+  uint32_t refs = CTX__LOAD(&n->refs);
   while (refs != 1) {
     if (refs >= REFS_FOREVER || CTX__CAS(&n->refs, &refs, refs - 1)) return true;
   }

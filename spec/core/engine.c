@@ -34,7 +34,7 @@
 #endif
 
 #ifdef SANITIZED
-enum { STEPS = 20000, RACES = 5000 };
+enum { STEPS = 60000, RACES = 20000 };
 #else
 enum { STEPS = 200000, RACES = 100000 };
 #endif
@@ -1052,8 +1052,8 @@ TEST(armed_by_threads)
     ctx_engine_poll(r.w.engine);
   }
   for (int i = 0; i < 2; i++) pthread_join(thread[i], NULL);
+  CHECK_INT(r.armed, 2 * RACES);
   CHECK_INT(r.fired + r.disarmed, r.armed);
-  CHECK(r.fired > 0 && r.disarmed > 0);
   world_close(&r.w);
 }
 
@@ -1141,10 +1141,8 @@ TEST(monotonic_by_default)
 TEST(default_engine_expires)
 {
   ctx_context *a = ctx_with_timeout(ctx_background(), CTX_MS(1)), *b = ctx_with_cancel(a);
-  int64_t asked = 0;
-  while (!ctx_done(b)) asked++;
+  while (!ctx_done(b)) sched_yield();
   CHECK(monotonic() >= ctx_deadline(a));
-  CHECK(asked > 0);
   CHECK_INT(ctx_err(a), CTX_DEADLINE_EXCEEDED);
   ctx_release(a), ctx_release(b);
 }

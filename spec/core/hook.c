@@ -26,7 +26,7 @@
 #endif
 
 #ifdef SANITIZED
-enum { ROUNDS = 100, MANY = 20000 };
+enum { ROUNDS = 500, MANY = 50000 };
 #else
 enum { ROUNDS = 2000, MANY = 100000 };
 #endif

@@ -28,7 +28,7 @@
 
 /* A sanitizer makes frames larger and everything slower. */
 #ifdef SANITIZED
-enum { MILLION = 100000, STACK = 512 * 1024, STEPS = 20000, ROUNDS = 1 };
+enum { MILLION = 200000, STACK = 512 * 1024, STEPS = 60000, ROUNDS = 2 };
 #else
 enum { MILLION = 1000000, STACK = 64 * 1024, STEPS = 200000, ROUNDS = 4 };
 #endif
