@@ -5,13 +5,7 @@
  * it is not to be made. */
 static void push_set(lua_State *L, int index, int which, bool make)
 {
-  index = lua_absindex(L, index);
-  if (lua_getiuservalue(L, index, HANDLE_EXTRA) != LUA_TTABLE) {
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_pushvalue(L, -1);
-    lua_setiuservalue(L, index, HANDLE_EXTRA);
-  }
+  handle_push_extra(L, index);
   if (lua_rawgeti(L, -1, which) != LUA_TTABLE && make) {
     lua_pop(L, 1);
     lua_newtable(L);

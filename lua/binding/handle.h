@@ -10,7 +10,7 @@
  * context, or as the data of a cause: see loop_remember. The address is looked up,
  * not followed.
  *
- * Knows ctx.h, loop.h, wait.h, convert.h, error.h.
+ * Knows ctx.h, loop.h, wait.h, convert.h, error.h. cancel.h, value.h and query.h stand on it.
  */
 #ifndef CTX_BINDING_HANDLE_H
 #define CTX_BINDING_HANDLE_H
@@ -57,9 +57,8 @@ struct handle *handle_check_clock(lua_State *L, int arg);
 /* Raises "bad argument #arg to '...' (<expected> expected, got ...)", with a hint. */
 int handle_type_error(lua_State *L, int arg, const char *expected);
 
-/* Raises when 'arg' is the cancel function of the context before it: the tail of
- * f(p:with_cancel()). */
-void handle_refuse_cancel(lua_State *L, int arg);
+/* Pushes the EXTRA table of the handle at 'index', made when there is none. */
+void handle_push_extra(lua_State *L, int index);
 
 /* Pushes the background of the world in front; the context of the current task, which on
  * the main thread is that background. */
@@ -70,18 +69,16 @@ void handle_push_current(lua_State *L);
  * err when it is done. */
 ctx_context *handle_implied(lua_State *L, struct waiter *w);
 
-/* Pushes a new child, to be ended by handle_cancel, of the handle at 'parent'. */
-void handle_push_child(lua_State *L, int parent);
+/* Pushes a handle without a context yet, with as many user values; 'parent' is the index of
+ * the handle of its parent, or 0. */
+struct handle *handle_push_new(lua_State *L, enum handle_kind kind, int parent, int values);
 
-/* Pushes the cause of the context of 'h': the value that was given, or the err. */
-void handle_push_cause(lua_State *L, struct handle *h);
-
-/* Ends the context of the handle at 'index', with the cause at 'cause' unless that is 0 or
- * a nil. True: this was the call. A background of a virtual world can be ended, too. */
-bool handle_cancel(lua_State *L, int index, int cause);
+/* Puts 'c', just made, into the handle on top, which takes the reference. NULL: raises, there
+ * is no memory. What lives on a virtual clock is remembered, for who looks for what a test
+ * has left. */
+void handle_fill(lua_State *L, struct handle *h, ctx_context *c);
 
 extern const luaL_Reg handle_functions[]; /* ctx.background and the like */
-extern const luaL_Reg handle_methods[];   /* c:done and the like: a context comes first */
 
 /* core.describe(c) -> kind, parent, key, value; core.set_tostring(f): for texts. */
 int handle_describe(lua_State *L);

@@ -1,5 +1,6 @@
 #include <math.h>
 
+#include "cancel.h"
 #include "convert.h"
 #include "error.h"
 #include "limit.h"
@@ -13,7 +14,7 @@ int64_t limit_instant(lua_State *L, int64_t timeout_ns)
 
 void limit_check(lua_State *L, int arg)
 {
-  handle_refuse_cancel(L, arg + 1);
+  cancel_refuse(L, arg + 1);
   lua_settop(L, arg);
   if (lua_isnil(L, arg)) return;
   if (lua_type(L, arg) == LUA_TNUMBER) {

@@ -7,14 +7,17 @@
 
 #include <dlfcn.h>
 
+#include "cancel.h"
 #include "error.h"
 #include "handle.h"
 #include "on_done.h"
+#include "query.h"
 #include "report.h"
 #include "run.h"
 #include "scope.h"
 #include "sleep.h"
 #include "task.h"
+#include "value.h"
 #include "wrap.h"
 
 /* core.is_context(x), core.is_task(x) -> boolean */
@@ -101,6 +104,7 @@ static void open_all(lua_State *L)
   task_open(L);
   on_done_open(L);
   scope_open(L);
+  value_open(L);
 }
 
 /* Keeps this file in memory when the state that loaded it is closed: contexts and threads
@@ -127,7 +131,9 @@ int luaopen_ctx_core(lua_State *L)
   luaL_setfuncs(L, sleep_primitives, 0);
   handle_open(L);
   luaL_setfuncs(L, sleep_methods_only, 0);
-  add_methods(L, core, handle_methods);
+  add_methods(L, core, cancel_methods);
+  add_methods(L, core, value_methods);
+  add_methods(L, core, query_methods);
   add_methods(L, core, sleep_methods);
   add_methods(L, core, task_functions);
   add_methods(L, core, methods);

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "anchor.h"
+#include "cancel.h"
 #include "error.h"
 #include "handle.h"
 #include "on_done.h"
@@ -68,7 +69,7 @@ static void run(lua_State *L, struct entry *e)
     return;
   }
   error_push(L, ctx_err(h->context));
-  handle_push_cause(L, h);
+  cancel_push_cause(L, h);
   lua_remove(L, -3);
   release(L, hook, o);
   task_start_hook(L, hook + 1);
@@ -97,7 +98,7 @@ int on_done_bind(lua_State *L)
 {
   struct handle *h = handle_check_clock(L, 1);
   luaL_checktype(L, 2, LUA_TFUNCTION);
-  handle_refuse_cancel(L, 3);
+  cancel_refuse(L, 3);
   lua_settop(L, 2);
   struct on_done *o = lua_newuserdatauv(L, sizeof *o, ON_DONE_VALUES);
   memset(o, 0, sizeof *o);

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "cancel.h"
 #include "handle.h"
 #include "run.h"
 #include "scope.h"
@@ -11,7 +12,7 @@
 static void begin(lua_State *L)
 {
   handle_push_current(L);
-  handle_push_child(L, -1);
+  cancel_push_child(L, -1);
   lua_replace(L, -2);
   int root = lua_gettop(L);
   scope_push_new(L, root);

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "cancel.h"
 #include "handle.h"
 #include "scope.h"
 
@@ -35,7 +36,7 @@ void scope_fail(lua_State *L, int index)
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, index, SCOPE_ERROR);
     lua_getiuservalue(L, index, SCOPE_ROOT);
-    if (handle_test(L, -1) != NULL) handle_cancel(L, -1, lua_gettop(L) - 1);
+    if (handle_test(L, -1) != NULL) cancel_context(L, -1, lua_gettop(L) - 1);
     lua_pop(L, 1);
   }
   lua_pop(L, 1);
@@ -54,7 +55,7 @@ void scope_end(lua_State *L, int index)
     handle_push_background(L);
   else
     lua_getiuservalue(L, index, SCOPE_ROOT);
-  if (handle_test(L, -1) != NULL) handle_cancel(L, -1, 0);
+  if (handle_test(L, -1) != NULL) cancel_context(L, -1, 0);
   lua_pop(L, 1);
 }
 

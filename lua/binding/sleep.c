@@ -1,4 +1,5 @@
 #include "sleep.h"
+#include "cancel.h"
 #include "convert.h"
 #include "error.h"
 #include "limit.h"
@@ -38,7 +39,7 @@ static int bind_wait(lua_State *L)
 static void check_seconds(lua_State *L, int arg)
 {
   int64_t timeout_ns = convert_timeout(L, arg);
-  handle_refuse_cancel(L, arg + 1);
+  cancel_refuse(L, arg + 1);
   lua_settop(L, arg);
   if (timeout_ns > 0)
     lua_pushinteger(L, limit_instant(L, timeout_ns));

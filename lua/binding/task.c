@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "cancel.h"
 #include "error.h"
 #include "handle.h"
 #include "limit.h"
@@ -265,7 +266,7 @@ void task_start_hook(lua_State *L, int base)
 static int start(lua_State *L, enum task_outcome outcome)
 {
   handle_check_clock(L, 1);
-  handle_refuse_cancel(L, 2);
+  cancel_refuse(L, 2);
   luaL_checktype(L, 2, LUA_TFUNCTION);
   lua_pushvalue(L, 1);
   lua_insert(L, 3); /* context, function, context, arguments */
