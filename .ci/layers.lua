@@ -24,8 +24,9 @@ local rows = {
   { "core/engine.[ch]", "core/tree.h core/clock.h core/wheel.h core/list.h core/platform.h core/ctx.h" },
   { "core/context.h", "core/engine.h core/tree.h core/list.h core/platform.h" },
   { "core/hook.[ch]", "core/context.h core/list.h core/platform.h" },
-  { "core/context.c", "core/hook.h core/cause.h core/platform.h" },
-  { "core/driver.c", "core/hook.h core/context.h core/platform.h" },
+  { "core/cancel.[ch]", "core/hook.h core/context.h core/platform.h" },
+  { "core/context.c", "core/cancel.h core/cause.h core/platform.h" },
+  { "core/driver.c", "core/cancel.h core/platform.h" },
   { "core/root.c", "core/hook.h core/context.h core/platform.h" },
 
   { "lua/binding/error.[ch]", "core/ctx.h" },

@@ -1,20 +1,10 @@
 #include "platform.h"
 
+#include "cancel.h"
 #include "cause.h"
 #include "context.h"
-#include "hook.h"
 
 _Static_assert(offsetof(ctx_context, node.state) == 0, "ctx_err reads the first word as the state");
-
-static uint32_t state_of(const ctx_context *c)
-{
-  return CTX__LOAD(&c->node.state);
-}
-
-static struct deadline_context *as_deadline(ctx_context *c)
-{
-  return (struct deadline_context *)(void *)c;
-}
 
 static struct value_context *as_value(const ctx_context *c)
 {
@@ -36,13 +26,13 @@ static size_t size_of(const ctx_context *c)
  * done one is in neither: who ended it saw to that, with a reference in his hands. */
 static void disappear(ctx_context *c)
 {
-  if (state_is_done(state_of(c))) {
+  if (state_is_done(context_state(c))) {
     if (!c->node.inherited) ctx_cause_release(c->node.end.cause);
   } else {
     tree_unlink(&c->node);
-    if (c->node.kind == NODE_DEADLINE) engine_disarm(c->engine, &as_deadline(c)->wish);
+    if (c->node.kind == NODE_DEADLINE) engine_disarm(c->engine, &deadline_context_of(c)->wish);
   }
-  if (c->node.kind == NODE_DEADLINE) ctx_cause_release(as_deadline(c)->cause);
+  if (c->node.kind == NODE_DEADLINE) ctx_cause_release(deadline_context_of(c)->cause);
 }
 
 static void drop_value(struct value_context *v)
@@ -70,8 +60,7 @@ static void context_free(ctx_context *c)
   engine_free(c->engine, c, size_of(c));
 }
 
-/* Frees 'c', whose last reference is gone, and the ancestors that only it kept. */
-static void free_upwards(ctx_context *c)
+void context_free_upwards(ctx_context *c)
 {
   for (;;) {
     struct node *parent = c->node.parent;
@@ -89,100 +78,7 @@ ctx_context *ctx_retain(ctx_context *c)
 
 void ctx_release(ctx_context *c)
 {
-  if (c != NULL && node_release(&c->node)) free_upwards(c);
-}
-
-/* ---- ending ----------------------------------------------------------- */
-
-/* What follows from the end of 'c', in the same section of its lock. */
-static void settle_locked(ctx_context *c, struct hook_batch *batch)
-{
-  hook_collect_locked(c, batch);
-  if (c->node.kind == NODE_DEADLINE) engine_disarm(c->engine, &as_deadline(c)->wish);
-}
-
-/* Ends all below 'c', which is done; the walk lock is held. */
-static void end_below(ctx_context *c, struct hook_batch *batch, struct list *dead)
-{
-  struct node *n = &c->node;
-  while ((n = tree_next(&c->node, n, dead)) != NULL) {
-    node_inherit(n, node_origin(&c->node));
-    settle_locked(context_of_node(n), batch);
-    CTX__UNLOCK(&n->lock);
-  }
-}
-
-/* Ends 'c' and all below it, unless it is done. Takes 'cause' when it does. */
-static bool end_tree(ctx_context *c, uint32_t err, ctx_cause *cause, struct hook_batch *batch,
-                     struct list *dead)
-{
-  struct tree *tree = &c->engine->tree;
-  CTX__LOCK(&c->node.lock);
-  bool live = !state_is_done(state_of(c));
-  bool walk = live && !list_empty(&c->node.children);
-  if (walk) {
-    CTX__UNLOCK(&c->node.lock);
-    tree_walk_begin(tree);
-    CTX__LOCK(&c->node.lock);
-    live = !state_is_done(state_of(c));
-  }
-  if (live) {
-    c->node.end.cause = cause;
-    CTX__STORE(&c->node.state, err);
-    settle_locked(c, batch);
-  }
-  CTX__UNLOCK(&c->node.lock);
-  if (live && walk) end_below(c, batch, dead);
-  if (walk) tree_walk_end(tree);
-  return live;
-}
-
-/* The same with all that follows. False: it was done, and so is all below it by now. */
-static bool context_end(ctx_context *c, uint32_t err, ctx_cause *cause, enum hook_runner runner)
-{
-  struct hook_batch batch;
-  struct list dead;
-  hook_batch_init(&batch, runner);
-  list_init(&dead);
-  if (!end_tree(c, err, cause, &batch, &dead)) {
-    tree_join(&c->engine->tree);
-    return false;
-  }
-  tree_unlink(&c->node);
-
-  ctx_retain(c); /* a hook may release the caller's reference */
-  hook_run_batch(c->engine, &batch);
-  struct list_link *k;
-  while ((k = list_pop(&dead)) != NULL)
-    free_upwards(context_of_node(LIST_ELEMENT(k, struct node, sibling)));
-  ctx_release(c);
-  return true;
-}
-
-bool ctx_cancel_cause(ctx_context *c, ctx_cause *cause)
-{
-  bool first =
-    c != NULL && node_can_end(&c->node) && context_end(c, CTX_CANCELED, cause, HOOK_RUN_INLINE);
-  if (!first) ctx_cause_release(cause);
-  return first;
-}
-
-bool ctx_cancel(ctx_context *c)
-{
-  return ctx_cancel_cause(c, NULL);
-}
-
-static bool expire(struct deadline_context *d, enum hook_runner runner)
-{
-  ctx_cause *cause = ctx_cause_retain(d->cause);
-  bool first = context_end(&d->context, CTX_DEADLINE_EXCEEDED, cause, runner);
-  if (!first) ctx_cause_release(cause);
-  return first;
-}
-
-bool context_expire(struct deadline_context *d)
-{
-  return expire(d, HOOK_RUN_INLINE);
+  if (c != NULL && node_release(&c->node)) context_free_upwards(c);
 }
 
 /* ---- asking ----------------------------------------------------------- */
@@ -196,7 +92,7 @@ static struct deadline_context *deadline_owner(ctx_context *c)
     if (up == NULL || CTX__LOAD(&context_of_node(up)->deadline_ns) > deadline_ns) break;
     c = context_of_node(up);
   }
-  return as_deadline(c);
+  return deadline_context_of(c);
 }
 
 /* The slow half of ctx_err: another word is to be read, or the clock. */
@@ -204,9 +100,10 @@ int ctx__err_asked(const ctx_context *asked)
 {
   ctx_context *c = context_ending((ctx_context *)(uintptr_t)asked);
   if (c == NULL) return 0;
-  if (state_of(c) == CTX__LIVE_TIMED && clock_now(&c->engine->clock) >= CTX__LOAD(&c->deadline_ns))
-    expire(deadline_owner(c), HOOK_LEAVE_ALL);
-  uint32_t state = state_of(c);
+  if (context_state(c) == CTX__LIVE_TIMED &&
+      clock_now(&c->engine->clock) >= CTX__LOAD(&c->deadline_ns))
+    cancel_expired(deadline_owner(c), HOOK_LEAVE_ALL);
+  uint32_t state = context_state(c);
   return state_is_done(state) ? (int)state : 0;
 }
 
@@ -312,7 +209,7 @@ static void arm(struct deadline_context *d, int64_t deadline_ns)
 {
   ctx_context *c = &d->context;
   CTX__LOCK(&c->node.lock);
-  if (!state_is_done(state_of(c))) engine_arm(c->engine, &d->wish, deadline_ns);
+  if (!state_is_done(context_state(c))) engine_arm(c->engine, &d->wish, deadline_ns);
   CTX__UNLOCK(&c->node.lock);
 }
 

@@ -8,7 +8,7 @@
  * wish and that of the node it hangs on; its entry is armed exactly while it is
  * live and its own wish is the earlier one. A done context has no hooks.
  *
- * Knows tree.h, engine.h and all below them; hook.h for what runs at the end.
+ * Knows tree.h, engine.h and all below them; cancel.h ends it, hook.h runs at the end.
  */
 #ifndef CTX_CONTEXT_H
 #define CTX_CONTEXT_H
@@ -55,6 +55,16 @@ static inline ctx_context *context_ending(ctx_context *c)
   return n != NULL ? context_of_node(n) : NULL;
 }
 
+static inline struct deadline_context *deadline_context_of(ctx_context *c)
+{
+  return (struct deadline_context *)(void *)c;
+}
+
+static inline uint32_t context_state(const ctx_context *c)
+{
+  return CTX__LOAD(&c->node.state);
+}
+
 static inline bool state_is_done(uint32_t state)
 {
   return state == CTX_CANCELED || state == CTX_DEADLINE_EXCEEDED;
@@ -63,7 +73,8 @@ static inline bool state_is_done(uint32_t state)
 /* Makes a root ('kind' background or todo) in memory that comes from the engine's. */
 void context_init_root(ctx_context *c, ctx_engine *e, enum node_kind kind, ctx_context *parent);
 
-/* Ends 'c', an entry's owner that the caller has retained, by its own deadline. */
-bool context_expire(struct deadline_context *d);
+/* Frees 'c', whose last reference is gone, and the ancestors that only it has kept. Calls drop
+ * functions: hold no lock. */
+void context_free_upwards(ctx_context *c);
 
 #endif

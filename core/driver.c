@@ -6,8 +6,7 @@
  */
 #include "platform.h"
 
-#include "context.h"
-#include "hook.h"
+#include "cancel.h"
 
 /* False: somebody drives 'e' already. */
 static bool begin_driving(ctx_engine *e)
@@ -42,7 +41,7 @@ static bool fire_locked(ctx_engine *e, struct wheel_entry *entry)
   struct deadline_context *d = LIST_ELEMENT(entry, struct deadline_context, wish);
   bool alive = node_retain_unless_dead(&d->context.node);
   CTX__UNLOCK(&e->lock);
-  bool ended = alive && context_expire(d);
+  bool ended = alive && cancel_expired(d, HOOK_RUN_INLINE);
   if (alive) ctx_release(&d->context);
   return ended;
 }

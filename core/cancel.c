@@ -1,0 +1,89 @@
+#include "platform.h"
+
+#include "cancel.h"
+
+/* What follows from the end of 'c', in the same section of its lock. */
+static void settle_locked(ctx_context *c, struct hook_batch *batch)
+{
+  hook_collect_locked(c, batch);
+  if (c->node.kind == NODE_DEADLINE) engine_disarm(c->engine, &deadline_context_of(c)->wish);
+}
+
+/* Ends all below 'c', which is done; the walk lock is held. */
+static void end_below(ctx_context *c, struct hook_batch *batch, struct list *dead)
+{
+  struct node *n = &c->node;
+  while ((n = tree_next(&c->node, n, dead)) != NULL) {
+    node_inherit(n, node_origin(&c->node));
+    settle_locked(context_of_node(n), batch);
+    CTX__UNLOCK(&n->lock);
+  }
+}
+
+/* Ends 'c' and all below it, unless it is done. Takes 'cause' when it does. */
+static bool end_tree(ctx_context *c, uint32_t err, ctx_cause *cause, struct hook_batch *batch,
+                     struct list *dead)
+{
+  struct tree *tree = &c->engine->tree;
+  CTX__LOCK(&c->node.lock);
+  bool live = !state_is_done(context_state(c));
+  bool walk = live && !list_empty(&c->node.children);
+  if (walk) {
+    CTX__UNLOCK(&c->node.lock);
+    tree_walk_begin(tree);
+    CTX__LOCK(&c->node.lock);
+    live = !state_is_done(context_state(c));
+  }
+  if (live) {
+    c->node.end.cause = cause;
+    CTX__STORE(&c->node.state, err);
+    settle_locked(c, batch);
+  }
+  CTX__UNLOCK(&c->node.lock);
+  if (live && walk) end_below(c, batch, dead);
+  if (walk) tree_walk_end(tree);
+  return live;
+}
+
+/* The same with all that follows. False: it was done, and so is all below it by now. */
+static bool context_end(ctx_context *c, uint32_t err, ctx_cause *cause, enum hook_runner runner)
+{
+  struct hook_batch batch;
+  struct list dead;
+  hook_batch_init(&batch, runner);
+  list_init(&dead);
+  if (!end_tree(c, err, cause, &batch, &dead)) {
+    tree_join(&c->engine->tree);
+    return false;
+  }
+  tree_unlink(&c->node);
+
+  ctx_retain(c); /* a hook may release the caller's reference */
+  hook_run_batch(c->engine, &batch);
+  struct list_link *k;
+  while ((k = list_pop(&dead)) != NULL)
+    context_free_upwards(context_of_node(LIST_ELEMENT(k, struct node, sibling)));
+  ctx_release(c);
+  return true;
+}
+
+bool ctx_cancel_cause(ctx_context *c, ctx_cause *cause)
+{
+  bool first =
+    c != NULL && node_can_end(&c->node) && context_end(c, CTX_CANCELED, cause, HOOK_RUN_INLINE);
+  if (!first) ctx_cause_release(cause);
+  return first;
+}
+
+bool ctx_cancel(ctx_context *c)
+{
+  return ctx_cancel_cause(c, NULL);
+}
+
+bool cancel_expired(struct deadline_context *d, enum hook_runner runner)
+{
+  ctx_cause *cause = ctx_cause_retain(d->cause);
+  bool first = context_end(&d->context, CTX_DEADLINE_EXCEEDED, cause, runner);
+  if (!first) ctx_cause_release(cause);
+  return first;
+}

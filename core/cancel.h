@@ -1,0 +1,22 @@
+/*
+ * cancel - ends a context, and all below it
+ *
+ * The first to lock a live context ends it. When it has no children that is all;
+ * else the walk lock is taken before, and the whole subtree ends under it, so that
+ * who comes second can wait for the end of the walk. Hooks run, and what only the walk
+ * has kept is freed, when no lock is held any more.
+ *
+ * Knows context.h, hook.h.
+ */
+#ifndef CTX_CANCEL_H
+#define CTX_CANCEL_H
+
+#include "platform.h"
+
+#include "context.h"
+#include "hook.h"
+
+/* Ends 'd', which the caller keeps alive, by its own deadline. False: it was done. */
+bool cancel_expired(struct deadline_context *d, enum hook_runner runner);
+
+#endif
