@@ -48,15 +48,17 @@ static void check_seconds(lua_State *L, int arg)
   lua_replace(L, arg);
 }
 
+/* Parks until the instant at 'arg' or the end of 'c'. Without an instant the waiter is ready
+ * again at once, and watches nothing: its step looks at the context when its turn comes. */
 static int sleep_more(lua_State *L, struct waiter *w, int arg, ctx_context *c, wait_step *step)
 {
-  if (c != NULL) wait_for_context(L, w, c);
-  if (lua_isinteger(L, arg)) {
-    wait_until(w, lua_tointeger(L, arg));
-  } else {
+  if (!lua_isinteger(L, arg)) {
     w->timed_out = true;
     waiter_wake(w);
+    return wait_park(L, w, step);
   }
+  if (c != NULL) wait_for_context(L, w, c);
+  wait_until(w, lua_tointeger(L, arg));
   return wait_park(L, w, step);
 }
 
