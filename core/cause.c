@@ -20,9 +20,10 @@ static const ctx_cause deadline_exceeded = {.code = CTX_DEADLINE_EXCEEDED,
                                             .len = sizeof "context deadline exceeded" - 1,
                                             .text = "context deadline exceeded"};
 
-const ctx_cause *cause_of_err(int err)
+ctx_cause *cause_of_err(int err)
 {
-  return err == CTX_CANCELED ? &canceled : &deadline_exceeded;
+  const ctx_cause *cause = err == CTX_CANCELED ? &canceled : &deadline_exceeded;
+  return (ctx_cause *)(uintptr_t)cause;
 }
 
 const char *ctx_strerror(int err)

@@ -8,7 +8,7 @@
 
 #include "ctx.h"
 
-/* The cause that only repeats an err; not counted: retain and release leave it alone. */
-const ctx_cause *cause_of_err(int err);
+/* The cause that only repeats an err; never written to: retain and release leave it alone. */
+ctx_cause *cause_of_err(int err);
 
 #endif

@@ -107,12 +107,12 @@ int ctx__err_asked(const ctx_context *asked)
   return state_is_done(state) ? (int)state : 0;
 }
 
-const ctx_cause *ctx_cause_of(const ctx_context *c)
+ctx_cause *ctx_cause_of(const ctx_context *c)
 {
   int err = ctx_err(c);
   if (err == 0) return NULL;
   struct node *ended = node_ending(&((ctx_context *)(uintptr_t)c)->node);
-  const ctx_cause *cause = node_origin(ended)->end.cause;
+  ctx_cause *cause = node_origin(ended)->end.cause;
   return cause != NULL ? cause : cause_of_err(err);
 }
 

@@ -101,11 +101,11 @@ static inline bool ctx_done(const ctx_context *c)
  * gave nothing a cause that only repeats the err. That of the context that ended
  * first, when the end came down from an ancestor.
  *
- *   owns     gives nothing: valid as long as 'c'
+ *   owns     gives nothing: valid as long as 'c', and longer for who retains it
  *   fails    never
  *   threads  any
  */
-CTX_API const ctx_cause *ctx_cause_of(const ctx_context *c);
+CTX_API ctx_cause *ctx_cause_of(const ctx_context *c);
 
 /*
  * ctx_deadline: the earliest deadline of 'c' and its ancestors, CTX_NEVER when
@@ -231,7 +231,7 @@ CTX_API bool ctx_cancel(ctx_context *c);
 /*
  * ctx_cancel_cause: the same, saying why. A NULL cause means none.
  *
- *   owns     borrows 'c'; takes 'cause', also when it comes second
+ *   owns     borrows 'c'; takes 'cause', also when it comes second or 'c' is NULL
  */
 CTX_API bool ctx_cancel_cause(ctx_context *c, ctx_cause *cause);
 
@@ -283,7 +283,8 @@ CTX_API ctx_hook *ctx_after_func(ctx_context *c, ctx_hook_fn *f, void *arg, unsi
 
 /*
  * ctx_hook_init, ctx_hook_attach: the same in memory of the caller; attaching
- * allocates nothing. A hook that has run or been stopped may be attached again.
+ * allocates nothing. A hook that has started or been stopped may be attached again; one
+ * that is attached is refused.
  *
  *   owns     borrows 'h' until it has started or been stopped; the attached
  *            hook keeps 'c' alive
@@ -397,7 +398,7 @@ CTX_API int64_t ctx_engine_next(ctx_engine *e);
 /*
  * ctx_engine_poll: does what is due: ends contexts, fires timers, runs hooks, in the
  * order of (deadline, arming). Timers that are armed meanwhile wait for the next
- * call. Answers how many functions it ran and contexts it ended; 0 at once when
+ * call; hooks that are attached meanwhile to done contexts do not. Answers how many functions it ran and contexts it ended; 0 at once when
  * somebody, this thread included, is polling this engine already.
  */
 CTX_API size_t ctx_engine_poll(ctx_engine *e);
