@@ -9,8 +9,8 @@
 # demo, test and lint install what they miss, after saying so (.ci/deps).
 #
 # Variables: CC, CFLAGS, LDFLAGS, WERROR=1, SAN=address or thread, BUILD (the
-# folder), LUA (a Lua 5.4), LUA_INCDIR (the folder of its lua.h), V=1 (shows the
-# commands).
+# folder), LUA (a Lua 5.4), LUA_INCDIR (the folder of its lua.h), LUA_LIB (what links
+# it, for the tests), V=1 (shows the commands).
 
 CFLAGS ?= -O2 -g
 BUILD  := build$(SAN:%=/%)
@@ -52,6 +52,11 @@ compile = $(CC) $(flags) $(CFLAGS) $(CPPFLAGS)
 core    := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard core/*.c))
 binding := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard lua/binding/*.c))
 tests   := $(patsubst spec/core/%.c,$(BUILD)/spec/%,$(wildcard spec/core/*.c))
+hosts   := $(patsubst spec/host/%.c,$(BUILD)/host/%,$(wildcard spec/host/*.c))
+ifneq ($(filter run-test,$(MAKECMDGOALS)),)
+lualib  := $(or $(LUA_LIB),$(shell sh .ci/deps lualib))
+hosts   := $(if $(lualib),$(hosts),$(info no library of Lua 5.4 to link: spec/host is skipped; set LUA_LIB))
+endif
 library := $(BUILD)/libctx.a
 module  := $(BUILD)/ctx/core.so
 
@@ -69,8 +74,14 @@ $(BUILD)/spec/%: $(BUILD)/obj/spec/core/%.o $(library)
 	@mkdir -p $(@D)
 	$(quiet)$(compile) $(LDFLAGS) -o $@ $^
 
-$(binding): private flags += -I$(incdir)
-$(binding): | lua-headers
+# Programs that hold Lua states of their own, with the module linked in.
+host_objects := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard spec/host/*.c))
+$(BUILD)/host/%: $(BUILD)/obj/spec/host/%.o $(binding) $(library)
+	@mkdir -p $(@D)
+	$(quiet)$(compile) $(LDFLAGS) -o $@ $^ $(lualib) -lm -ldl
+
+$(binding) $(host_objects): private flags += -I$(incdir) -Ispec/core -Ilua/binding
+$(binding) $(host_objects): | lua-headers
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/flavour
 	@mkdir -p $(@D)
@@ -99,14 +110,14 @@ run-demo: $(module)
 	  LD_PRELOAD=$(preload) $(lua) -l ctx.virtual $$file || exit; \
 	done
 
-run-test: $(module) $(tests)
-	@BUILD='$(BUILD)' LUA='$(lua)' PRELOAD='$(preload)' sh spec/run.sh --specs $(tests)
+run-test: $(module) $(tests) $(hosts)
+	@BUILD='$(BUILD)' LUA='$(lua)' PRELOAD='$(preload)' sh spec/run.sh --specs $(tests) $(hosts)
 
 # The C tests alone need no Lua.
 test-core: $(tests)
 	@BUILD='$(BUILD)' sh spec/run.sh $(tests)
 
-c_files := $(wildcard core/*.[ch] lua/binding/*.[ch] spec/core/*.[ch])
+c_files := $(wildcard core/*.[ch] lua/binding/*.[ch] spec/core/*.[ch] spec/host/*.[ch])
 
 run-lint:
 	$(lua) .ci/layers.lua
@@ -116,7 +127,7 @@ run-lint:
 	@if command -v clang-tidy >/dev/null; then \
 	  echo clang-tidy; mkdir -p $(BUILD); \
 	  printf '%s\n' $(filter %.c,$(c_files)) | \
-	    xargs -P 2 -I{} clang-tidy --quiet {} -- $(flags) -I$(incdir) 2>$(BUILD)/tidy.log || \
+	    xargs -P 2 -I{} clang-tidy --quiet {} -- $(flags) -I$(incdir) -Ispec/core -Ilua/binding 2>$(BUILD)/tidy.log || \
 	    { cat $(BUILD)/tidy.log; exit 1; }; \
 	else \
 	  echo 'no clang-tidy here: static analysis is skipped'; \
@@ -137,7 +148,7 @@ install-module: $(module)
 clean:
 	rm -rf build
 
--include $(patsubst %.o,%.d,$(core) $(binding) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
+-include $(patsubst %.o,%.d,$(core) $(binding) $(host_objects) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
 
 .PHONY: all demo test lint clean run-demo run-test run-lint test-core module install-module lua-headers FORCE
 .DELETE_ON_ERROR:

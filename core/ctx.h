@@ -82,7 +82,8 @@ CTX_API int ctx__err_asked(const ctx_context *c);
  *
  *   owns     borrows
  *   fails    never
- *   threads  any; a call that ends a context waits for a cancel under way above it
+ *   threads  any; a call that ends a context waits for a cancel under way above it,
+ *            and may call drop functions, as ctx_release does
  */
 static inline int ctx_err(const ctx_context *c)
 {
@@ -160,7 +161,7 @@ CTX_API ctx_context *ctx_with_cancel(ctx_context *parent);
  *
  *   owns     gives one reference (ctx_release); the child keeps 'parent' alive
  *   fails    NULL, errno ENOMEM or EINVAL; nothing has changed
- *   threads  any; does not block; runs no hook, even if already due
+ *   threads  any; runs no hook, even if already due; may wait for a cancel under way above
  */
 CTX_API ctx_context *ctx_with_deadline(ctx_context *parent, int64_t deadline_ns);
 
@@ -259,13 +260,14 @@ CTX_API void *ctx_cause_data(const ctx_cause *cause);
 
 typedef void ctx_hook_fn(ctx_context *c, void *arg);
 
-/* Run on the thread that cancels, before ctx_cancel returns, not by the driver. */
+/* Run on the thread that ends the context: before ctx_cancel returns, or by the driver at the
+ * deadline. Where a query has ended it, by the driver as well. */
 enum { CTX_HOOK_INLINE = 1 };
 
 /* In the caller's memory: it may be freed or used again once ctx_hook_stop has
  * answered true, or the function has started. */
 struct ctx_hook {
-  uint64_t ctx__space[7];
+  uint64_t ctx__space[10];
 };
 
 /*
@@ -275,8 +277,8 @@ struct ctx_hook {
  *
  *   owns     gives the hook (ctx_hook_release), which keeps 'c' alive until it
  *            has run or been stopped
- *   fails    NULL, errno ENOMEM; EINVAL; EAGAIN: the engine has no driver;
- *            ECANCELED: it is closed. Nothing has changed
+ *   fails    NULL, errno ENOMEM; EINVAL, for unknown flags too; EAGAIN: the engine
+ *            has no driver; ECANCELED: it is closed. Nothing has changed
  *   threads  any
  */
 CTX_API ctx_hook *ctx_after_func(ctx_context *c, ctx_hook_fn *f, void *arg, unsigned flags);
@@ -317,7 +319,7 @@ typedef void ctx_timer_fn(ctx_timer *t, void *arg);
 /* In the caller's memory: it may be freed or used again once it is disarmed or
  * the function has started. Disarm all of an engine's timers before closing it. */
 struct ctx_timer {
-  uint64_t ctx__space[7];
+  uint64_t ctx__space[10];
 };
 
 /*
@@ -333,18 +335,20 @@ struct ctx_timer {
 CTX_API void ctx_timer_init(ctx_timer *t, ctx_engine *e, ctx_timer_fn *f, void *arg);
 CTX_API int ctx_timer_arm(ctx_timer *t, int64_t deadline_ns);
 
-/* ctx_timer_disarm: true: it will not fire; false: it has, or was not armed. */
+/* ctx_timer_disarm: true: it will not fire; false: it was not armed, or fires: its function
+ * may just be about to begin on another thread. */
 CTX_API bool ctx_timer_disarm(ctx_timer *t);
 
 /* ---- engines ---------------------------------------------------------- */
 
 /* Who makes time pass. */
 typedef enum ctx_driver {
-  CTX_DRIVER_HOST,  /* the host, from its loop: ctx_engine_next, _poll, _fd */
-  CTX_DRIVER_MANUAL /* ctx_engine_advance, for tests and simulation */
+  CTX_DRIVER_THREAD = 0, /* a thread of the engine's own: to come, ENOTSUP so far */
+  CTX_DRIVER_HOST = 1,   /* the host, from its loop: ctx_engine_next, _poll, _fd */
+  CTX_DRIVER_MANUAL = 2  /* ctx_engine_advance, for tests and simulation */
 } ctx_driver;
 
-/* All zero, or no options at all, is a good choice. */
+/* What is left zero takes its default. No options at all stands for all zero. */
 typedef struct ctx_engine_options {
   ctx_driver driver;
   int64_t start_ns;                                  /* manual: the first instant */
@@ -352,6 +356,7 @@ typedef struct ctx_engine_options {
   void *(*alloc)(void *arg, size_t size);            /* both or none: another allocator; */
   void (*free)(void *arg, void *block, size_t size); /* 'size' as it was asked for */
   void *arg;                                         /* given to these three */
+  void *ctx__reserved[4];                            /* zero */
 } ctx_engine_options;
 
 /*
@@ -360,19 +365,20 @@ typedef struct ctx_engine_options {
  *
  *   owns     gives the engine (ctx_engine_close); the functions of 'options'
  *            must outlive its last context
- *   fails    NULL, errno ENOMEM or EINVAL
+ *   fails    NULL, errno ENOMEM; EINVAL; ENOTSUP: that driver is to come
  */
 CTX_API ctx_engine *ctx_engine_open(const ctx_engine_options *options);
 
 /*
  * ctx_engine_close: its driver runs no more hooks and timers, and those that
  * wait for it are dropped. Its contexts stay valid, can be canceled and stay
- * true; the memory goes with the last of them.
+ * true; the memory goes with the last of them. A hook still keeps the context it is
+ * attached to: stop those on contexts that nobody is going to end.
  *
  *   owns     takes 'e' when it succeeds
  *   fails    0; EDEADLK: called from a hook or timer of this engine; EINVAL: of
  *            the default engine
- *   threads  no other call that names 'e' may be under way
+ *   threads  no other call that names 'e' may be under way; calls that name its contexts may
  */
 CTX_API int ctx_engine_close(ctx_engine *e);
 
@@ -397,9 +403,10 @@ CTX_API int64_t ctx_engine_next(ctx_engine *e);
 
 /*
  * ctx_engine_poll: does what is due: ends contexts, fires timers, runs hooks, in the
- * order of (deadline, arming). Timers that are armed meanwhile wait for the next
- * call; hooks that are attached meanwhile to done contexts do not. Answers how many functions it ran and contexts it ended; 0 at once when
- * somebody, this thread included, is polling this engine already.
+ * order of (deadline, arming). Timers that are armed meanwhile, and hooks that are
+ * attached meanwhile to done contexts, may have to wait for the next call. Answers
+ * how many functions it ran and contexts it ended; 0 at once when somebody, this
+ * thread included, is polling this engine already.
  */
 CTX_API size_t ctx_engine_poll(ctx_engine *e);
 
@@ -418,7 +425,7 @@ CTX_API int ctx_engine_fd(ctx_engine *e);
  * instant; when it returns, all that is due by then has run.
  *
  *   fails    0; EINVAL: not a manual engine, or 'ns' is negative; EDEADLK: called
- *            from a hook or timer of this engine
+ *            from a hook or timer of this engine, or while another thread drives it
  */
 CTX_API int ctx_engine_advance(ctx_engine *e, int64_t ns);
 
@@ -427,6 +434,7 @@ typedef struct ctx_counters {
   int64_t contexts; /* not yet freed, but for the roots */
   int64_t hooks;    /* attached or waiting for the driver */
   int64_t timers;   /* armed: ctx_timer and deadlines of contexts */
+  int64_t ctx__reserved[5];
 } ctx_counters;
 
 CTX_API void ctx_engine_counters(ctx_engine *e, ctx_counters *counters);
@@ -434,7 +442,7 @@ CTX_API void ctx_engine_counters(ctx_engine *e, ctx_counters *counters);
 /* ctx_version: "0.1.0", of the library that is linked. */
 CTX_API const char *ctx_version(void);
 
-/* For tests: walks what the engine holds; NULL, or a sentence about what is broken. */
+/* For tests: walks the wheel; NULL, or a sentence about what is broken. */
 CTX_API const char *ctx__check(ctx_engine *e);
 
 #ifdef __cplusplus

@@ -46,47 +46,77 @@ static bool fire_locked(ctx_engine *e, struct wheel_entry *entry)
   return ended;
 }
 
-/* One thing to do: *did says whether something was; false: nothing is left. */
-static bool step(ctx_engine *e, int64_t now_ns, uint64_t last_order, bool *did)
+/* What one call may do: so that it comes to an end whatever the functions do that it runs. */
+struct bounds {
+  int64_t now_ns;
+  uint64_t last_order; /* timers armed later wait for the next call */
+  size_t hooks;        /* so many hooks, before the next timer */
+};
+
+/* Pops the first entry that is due, and was armed in time. */
+static struct wheel_entry *pop_locked(ctx_engine *e, const struct bounds *b, bool *more)
 {
+  struct wheel_entry *entry = wheel_pop(&e->wheel, b->now_ns, more);
+  if (entry == NULL || entry->order <= b->last_order) return entry;
+  wheel_unpop(&e->wheel, entry);
+  return NULL;
+}
+
+/* One thing to do: *did says whether something was; false: nothing is left. */
+static bool step(ctx_engine *e, struct bounds *b, bool *did)
+{
+  bool more = false;
   *did = false;
   CTX__LOCK(&e->lock);
-  if (!list_empty(&e->queue)) {
+  if (!list_empty(&e->queue) && b->hooks > 0) {
+    b->hooks--;
     *did = hook_run_first_locked(e, &e->queue);
     return true;
   }
-  bool more = false;
-  struct wheel_entry *entry = wheel_pop(&e->wheel, now_ns, &more);
-  if (entry != NULL && entry->order > last_order) {
-    wheel_unpop(&e->wheel, entry);
-    entry = NULL;
+  struct wheel_entry *entry = pop_locked(e, b, &more);
+  if (entry == NULL) {
+    CTX__UNLOCK(&e->lock);
+    return more;
   }
-  if (entry != NULL) {
-    *did = fire_locked(e, entry);
-    return true;
-  }
+  *did = fire_locked(e, entry);
+  CTX__LOCK(&e->lock);
+  b->hooks = e->queue_count;
   CTX__UNLOCK(&e->lock);
-  return more;
+  return true;
 }
 
-/* Does all that is due at 'now_ns' and was armed by 'last_order'. */
-static size_t drive(ctx_engine *e, int64_t now_ns, uint64_t last_order)
+static size_t drive(ctx_engine *e, struct bounds *b)
 {
   size_t fired = 0;
   bool did;
-  while (step(e, now_ns, last_order, &did)) fired += did;
+  while (step(e, b, &did)) fired += did;
   return fired;
 }
 
 size_t ctx_engine_poll(ctx_engine *e)
 {
-  int64_t now_ns = clock_now(&e->clock);
+  struct bounds b = {.now_ns = clock_now(&e->clock)};
   if (!begin_driving(e)) return 0;
   CTX__LOCK(&e->lock);
-  uint64_t last_order = e->wheel.armings;
+  wheel_set_now(&e->wheel, b.now_ns);
+  b.last_order = e->wheel.armings;
+  b.hooks = e->queue_count;
   CTX__UNLOCK(&e->lock);
-  size_t fired = drive(e, now_ns, last_order);
+  size_t fired = drive(e, &b);
   end_driving(e);
+  return fired;
+}
+
+/* Does all that is due at the instant 'now_ns' of a manual clock, whatever comes of it. */
+static size_t drive_instant(ctx_engine *e, int64_t now_ns)
+{
+  size_t fired = 0, did;
+  clock_set(&e->clock, now_ns);
+  do {
+    struct bounds b = {clock_now(&e->clock), UINT64_MAX, SIZE_MAX};
+    did = drive(e, &b);
+    fired += did;
+  } while (did > 0);
   return fired;
 }
 
@@ -98,8 +128,7 @@ int ctx_engine_advance(ctx_engine *e, int64_t ns)
   for (;;) {
     int64_t next_ns = ctx_engine_next(e);
     if (next_ns > until_ns) break;
-    clock_set(&e->clock, next_ns);
-    if (drive(e, clock_now(&e->clock), UINT64_MAX) == 0 && next_ns == CTX_NEVER) break;
+    if (drive_instant(e, next_ns) == 0 && next_ns == CTX_NEVER) break;
   }
   clock_set(&e->clock, until_ns);
   end_driving(e);

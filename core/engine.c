@@ -14,9 +14,10 @@ _Thread_local char ctx__here;
 int engine_check_options(const ctx_engine_options *o)
 {
   bool half_allocator = (o->alloc == NULL) != (o->free == NULL);
-  bool known = o->driver == CTX_DRIVER_HOST || o->driver == CTX_DRIVER_MANUAL;
+  bool known = (unsigned)o->driver <= CTX_DRIVER_MANUAL;
   bool two_clocks = o->driver == CTX_DRIVER_MANUAL && o->now != NULL;
-  return half_allocator || !known || two_clocks ? EINVAL : 0;
+  if (half_allocator || !known || two_clocks) return EINVAL;
+  return o->driver == CTX_DRIVER_THREAD ? ENOTSUP : 0;
 }
 
 void engine_init(ctx_engine *e, const ctx_engine_options *options, enum engine_driver driver)
@@ -34,7 +35,7 @@ void engine_init(ctx_engine *e, const ctx_engine_options *options, enum engine_d
 void engine_close(ctx_engine *e)
 {
   CTX__LOCK(&e->lock);
-  e->closed = true;
+  CTX__STORE(&e->closed, 1);
   if (e->fd >= 0) CTX__FD_CLOSE(e->fd);
   e->fd = -1;
   CTX__UNLOCK(&e->lock);
@@ -91,7 +92,7 @@ bool engine_calling(const ctx_engine *e)
 int engine_accepts(const ctx_engine *e)
 {
   if (e->driver == DRIVER_NONE) return EAGAIN;
-  return e->closed ? ECANCELED : 0;
+  return CTX__LOAD(&e->closed) != 0 ? ECANCELED : 0;
 }
 
 int64_t engine_next_locked(const ctx_engine *e)
@@ -116,7 +117,8 @@ void engine_arm(ctx_engine *e, struct wheel_entry *entry, int64_t deadline_ns)
   CTX__LOCK(&e->lock);
   if (!e->closed && e->driver != DRIVER_NONE) {
     if (deadline_ns < e->wheel.now_ns) deadline_ns = e->wheel.now_ns;
-    wheel_arm(&e->wheel, entry, deadline_ns);
+    wheel_disarm(&e->wheel, entry);
+    if (deadline_ns != CTX_NEVER) wheel_arm(&e->wheel, entry, deadline_ns);
     engine_wake_locked(e);
   }
   CTX__UNLOCK(&e->lock);
@@ -147,8 +149,7 @@ int ctx_timer_arm(ctx_timer *public, int64_t deadline_ns)
   struct timer *t = (struct timer *)(void *)public;
   int refused = engine_accepts(t->engine);
   if (refused != 0) return refused;
-  engine_disarm(t->engine, &t->entry);
-  if (deadline_ns != CTX_NEVER) engine_arm(t->engine, &t->entry, deadline_ns);
+  engine_arm(t->engine, &t->entry, deadline_ns);
   return 0;
 }
 
@@ -206,7 +207,8 @@ void ctx_engine_counters(ctx_engine *e, ctx_counters *counters)
   CTX__LOCK(&e->lock);
   int64_t timers = (int64_t)e->wheel.count;
   CTX__UNLOCK(&e->lock);
-  *counters = (ctx_counters){sum[COUNT_CONTEXTS], sum[COUNT_HOOKS], timers};
+  *counters =
+    (ctx_counters){.contexts = sum[COUNT_CONTEXTS], .hooks = sum[COUNT_HOOKS], .timers = timers};
 }
 
 const char *ctx__check(ctx_engine *e)

@@ -22,7 +22,7 @@
 #include "tree.h"
 #include "wheel.h"
 
-/* Who drives; beyond ctx_driver the engine that nobody drives yet. */
+/* Who drives. */
 enum engine_driver {
   DRIVER_HOST = CTX_DRIVER_HOST,
   DRIVER_MANUAL = CTX_DRIVER_MANUAL,
@@ -34,7 +34,7 @@ enum { ENTRY_TIMER, ENTRY_CONTEXT };
 
 enum engine_count { COUNT_CONTEXTS, COUNT_HOOKS, COUNTS };
 
-/* A count split over cache lines, so that threads do not meet in it. */
+/* A count split over cache lines, so that threads seldom meet in it. */
 struct engine_shard {
   int64_t count[COUNTS];
   char apart[64 - COUNTS * sizeof(int64_t)];
@@ -53,8 +53,9 @@ struct ctx_engine {
   ctx__lock lock;      /* guards the rest, but for the shards */
   struct wheel wheel;  /* timers and deadlines that are armed */
   struct list queue;   /* hooks to run, first come first */
+  size_t queue_count;  /* its length */
   bool driving;        /* somebody is inside poll or advance */
-  bool closed;         /* nothing is queued or armed any more */
+  ctx__atomic closed;  /* nothing is queued or armed any more; may be read without the lock */
   int fd;              /* -1 until it is asked for */
   int64_t fd_armed_ns; /* what the kernel was told; INT64_MAX: nothing */
 
@@ -71,7 +72,8 @@ struct timer {
 
 /* ---- the life of an engine -------------------------------------------- */
 
-/* Fails with EINVAL where 'options' contradict each other; 0 otherwise. */
+/* EINVAL where 'options' contradict each other, ENOTSUP where they ask for what is to come;
+ * 0 otherwise. */
 int engine_check_options(const ctx_engine_options *options);
 
 /* Makes an empty engine; the roots are put in by the caller. */
@@ -104,11 +106,12 @@ bool engine_calling(const ctx_engine *e);
 /* ---- what waits for the driver ---------------------------------------- */
 
 /* 0 where hooks and timers can be given to the driver; EAGAIN: there is none;
- * ECANCELED: the engine is closed. Closing being the owner's affair, no lock is taken. */
+ * ECANCELED: the engine is closed. */
 int engine_accepts(const ctx_engine *e);
 
-/* Arms 'entry', which is not armed. A closed engine arms nothing. An instant before the one
- * that was driven to last counts as that one: what asks for the past does not overtake. */
+/* Arms 'entry', or moves it; CTX_NEVER disarms it. A closed engine arms nothing. An instant
+ * before the one that was driven to last counts as that one: what asks for the past does not
+ * overtake. */
 void engine_arm(ctx_engine *e, struct wheel_entry *entry, int64_t deadline_ns);
 
 /* False: it was not armed. */

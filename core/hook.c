@@ -71,13 +71,27 @@ void hook_batch_init(struct hook_batch *b, enum hook_runner runner)
 static struct list *next_list(ctx_engine *e, const struct hook *h, struct hook_batch *b)
 {
   if ((h->flags & CTX_HOOK_INLINE) != 0 && b->runner == HOOK_RUN_INLINE) return &b->run;
-  return e->closed ? &b->drop : &e->queue;
+  return engine_accepts(e) == 0 ? &e->queue : &b->drop;
 }
 
 static void move(struct hook *h, struct list *to)
 {
   list_append(to, &h->link);
   h->in = to;
+}
+
+/* To the end of the engine's queue; under its lock. */
+static void enqueue_locked(ctx_engine *e, struct hook *h)
+{
+  move(h, &e->queue);
+  e->queue_count++;
+}
+
+/* Out of the queue or batch that it lies in; under the engine's lock. */
+static void unlink_locked(ctx_engine *e, struct hook *h)
+{
+  if (h->in == &e->queue) e->queue_count--;
+  list_remove(h->in, &h->link);
 }
 
 void hook_collect_locked(ctx_context *c, struct hook_batch *b)
@@ -89,8 +103,12 @@ void hook_collect_locked(ctx_context *c, struct hook_batch *b)
   while ((k = list_pop(&c->hooks)) != NULL) {
     struct hook *h = LIST_ELEMENT(k, struct hook, link);
     struct list *next = next_list(e, h, b);
-    b->used |= next != &e->queue;
-    move(h, next);
+    if (next == &e->queue) {
+      enqueue_locked(e, h);
+    } else {
+      move(h, next);
+      b->used = true;
+    }
   }
   engine_wake_locked(e);
   CTX__UNLOCK(&e->lock);
@@ -109,11 +127,11 @@ static void run(ctx_engine *e, const struct taken *t)
 }
 
 /* Pops the first hook that can still be taken. False: none is left. */
-static bool take_first_locked(struct list *list, enum hook_state as, struct taken *t)
+static bool take_first_locked(ctx_engine *e, struct list *list, enum hook_state as, struct taken *t)
 {
-  struct list_link *k;
-  while ((k = list_pop(list)) != NULL) {
-    struct hook *h = LIST_ELEMENT(k, struct hook, link);
+  while (!list_empty(list)) {
+    struct hook *h = LIST_ELEMENT(list->first, struct hook, link);
+    unlink_locked(e, h);
     *t = copy(h);
     if (take(h, as)) return true;
   }
@@ -123,7 +141,7 @@ static bool take_first_locked(struct list *list, enum hook_state as, struct take
 bool hook_run_first_locked(ctx_engine *e, struct list *list)
 {
   struct taken t;
-  bool taken = take_first_locked(list, HOOK_STARTED, &t);
+  bool taken = take_first_locked(e, list, HOOK_STARTED, &t);
   CTX__UNLOCK(&e->lock);
   if (taken) run(e, &t);
   return taken;
@@ -134,7 +152,7 @@ void hook_drop_all(ctx_engine *e, struct list *list)
   for (;;) {
     struct taken t;
     CTX__LOCK(&e->lock);
-    bool taken = take_first_locked(list, HOOK_STOPPED, &t);
+    bool taken = take_first_locked(e, list, HOOK_STOPPED, &t);
     CTX__UNLOCK(&e->lock);
     if (!taken) return;
     engine_count(e, COUNT_HOOKS, -1);
@@ -157,48 +175,74 @@ void hook_run_batch(ctx_engine *e, struct hook_batch *b)
 
 void ctx_hook_init(ctx_hook *public, ctx_hook_fn *f, void *arg, unsigned flags)
 {
-  *inside(public) = (struct hook){.f = f, .arg = arg, .flags = (uint16_t)flags};
+  *inside(public) =
+    (struct hook){.f = f, .arg = arg, .flags = (uint16_t)(flags > UINT16_MAX ? UINT16_MAX : flags)};
 }
 
-/* Gives a hook of a context that is done to the driver. */
-static void enqueue(ctx_engine *e, struct hook *h)
+/* 0, or why a hook with these flags cannot be attached to 'c'. */
+static int refuse(const ctx_context *c, ctx_hook_fn *f, unsigned flags)
+{
+  if (c == NULL || f == NULL || (flags & ~(unsigned)CTX_HOOK_INLINE) != 0) return EINVAL;
+  return engine_accepts(c->engine);
+}
+
+/* Gives a hook of a context that is done to the driver. ECANCELED: there is none any more. */
+static int attach_queued(ctx_engine *e, struct hook *h)
 {
   CTX__LOCK(&e->lock);
-  move(h, &e->queue);
-  engine_wake_locked(e);
+  int refused = engine_accepts(e);
+  if (refused == 0) {
+    CTX__STORE(&h->state, HOOK_ATTACHED);
+    enqueue_locked(e, h);
+    engine_wake_locked(e);
+  }
   CTX__UNLOCK(&e->lock);
+  return refused;
 }
 
-/* True: 'h' hangs on the live context 'end'. */
+/* True: 'h' hangs on the live context 'end'. From the state on, others may stop it: it is
+ * linked in the same section. */
 static bool attach_live(ctx_context *end, struct hook *h)
 {
   CTX__LOCK(&end->node.lock);
   bool live = !state_is_done(CTX__LOAD_RELAXED(&end->node.state));
-  if (live) move(h, &end->hooks);
+  if (live) {
+    CTX__STORE(&h->state, HOOK_ATTACHED);
+    move(h, &end->hooks);
+  }
   CTX__UNLOCK(&end->node.lock);
   return live;
+}
+
+/* Attaches 'h', which holds its context. Answers as ctx_hook_attach. */
+static int attach(struct hook *h)
+{
+  ctx_context *c = h->context, *end = context_ending(c);
+  if (end == NULL) {
+    CTX__STORE(&h->state, HOOK_ATTACHED);
+    return 0;
+  }
+  if (ctx_err(c) == 0 && attach_live(end, h)) return 0;
+  if ((h->flags & CTX_HOOK_INLINE) == 0) return attach_queued(c->engine, h);
+  struct taken t = copy(h);
+  CTX__STORE(&h->state, HOOK_STARTED);
+  run(c->engine, &t);
+  return 0;
 }
 
 int ctx_hook_attach(ctx_hook *public, ctx_context *c)
 {
   struct hook *h = inside(public);
-  if (c == NULL || h->f == NULL || CTX__LOAD(&h->state) == HOOK_ATTACHED) return EINVAL;
-  int refused = engine_accepts(c->engine);
+  int refused = CTX__LOAD(&h->state) == HOOK_ATTACHED ? EINVAL : refuse(c, h->f, h->flags);
   if (refused != 0) return refused;
-
   h->context = ctx_retain(c);
   h->link.next = h->link.prev = NULL;
-  CTX__STORE(&h->state, HOOK_ATTACHED);
   engine_count(c->engine, COUNT_HOOKS, 1);
-  ctx_context *end = context_ending(c);
-  if (end == NULL || attach_live(end, h)) return 0;
-  if ((h->flags & CTX_HOOK_INLINE) == 0) {
-    enqueue(c->engine, h);
-    return 0;
-  }
-  struct taken t = copy(h);
-  if (take(h, HOOK_STARTED)) run(c->engine, &t);
-  return 0;
+  refused = attach(h);
+  if (refused == 0) return 0;
+  engine_count(c->engine, COUNT_HOOKS, -1);
+  ctx_release(c);
+  return refused;
 }
 
 /* Takes a stopped hook out of the list it lies in, if any. Its context is alive. */
@@ -208,7 +252,7 @@ static void detach(struct hook *h)
   if (end == NULL) return;
   CTX__LOCK(&end->node.lock);
   CTX__LOCK(&end->engine->lock);
-  if (list_linked(&h->link)) list_remove(h->in, &h->link);
+  if (list_linked(&h->link)) unlink_locked(end->engine, h);
   CTX__UNLOCK(&end->engine->lock);
   CTX__UNLOCK(&end->node.lock);
 }
@@ -228,7 +272,7 @@ bool ctx_hook_stop(ctx_hook *public)
 
 ctx_hook *ctx_after_func(ctx_context *c, ctx_hook_fn *f, void *arg, unsigned flags)
 {
-  int refused = c == NULL || f == NULL ? EINVAL : engine_accepts(c->engine);
+  int refused = refuse(c, f, flags);
   if (refused != 0) {
     errno = refused;
     return NULL;
@@ -241,8 +285,12 @@ ctx_hook *ctx_after_func(ctx_context *c, ctx_hook_fn *f, void *arg, unsigned fla
   h->hook.refs = 2; /* the caller's, and its own until it has run or been stopped */
   h->engine = e;
   ctx_retain(e->background);
-  ctx_hook_attach(public, c);
-  return public;
+  refused = ctx_hook_attach(public, c);
+  if (refused == 0) return public;
+  h->hook.refs = 1;
+  unref(&h->hook);
+  errno = refused;
+  return NULL;
 }
 
 void ctx_hook_release(ctx_hook *public)

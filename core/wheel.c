@@ -340,9 +340,14 @@ static bool advance(struct wheel *w)
   return true;
 }
 
-struct wheel_entry *wheel_pop(struct wheel *w, int64_t now_ns, bool *more)
+void wheel_set_now(struct wheel *w, int64_t now_ns)
 {
   if (now_ns > w->now_ns) w->now_ns = now_ns;
+}
+
+struct wheel_entry *wheel_pop(struct wheel *w, int64_t now_ns, bool *more)
+{
+  wheel_set_now(w, now_ns);
   *more = list_empty(&w->due) && advance(w);
   if (list_empty(&w->due)) return NULL;
   struct wheel_entry *e = ENTRY(w->due.first);

@@ -97,6 +97,9 @@ bool wheel_disarm(struct wheel *w, struct wheel_entry *e);
  */
 int64_t wheel_next(const struct wheel *w);
 
+/* Says that it is 'now_ns', unless it was later already. */
+void wheel_set_now(struct wheel *w, int64_t now_ns);
+
 /*
  * Takes out the earliest entry due at 'now_ns' and gives it, disarmed. NULL:
  * look at '*more': true says that a bounded step of work was done (a long slot

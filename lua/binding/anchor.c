@@ -1,11 +1,15 @@
 #include "anchor.h"
 #include "handle.h"
 
-/* Pushes the table 'which' in EXTRA of the handle at 'index'; nil when there is none and
- * it is not to be made. */
+/* Pushes the table 'which' in EXTRA of the handle at 'index'; where there is none, and it is
+ * not to be made, nil. */
 static void push_set(lua_State *L, int index, int which, bool make)
 {
-  handle_push_extra(L, index);
+  index = lua_absindex(L, index);
+  if (make)
+    handle_push_extra(L, index);
+  else if (lua_getiuservalue(L, index, HANDLE_EXTRA) != LUA_TTABLE)
+    return;
   if (lua_rawgeti(L, -1, which) != LUA_TTABLE && make) {
     lua_pop(L, 1);
     lua_newtable(L);
@@ -54,6 +58,29 @@ static bool is_empty(lua_State *L, int index, int which)
   return empty;
 }
 
+/* Anchors the handle on top in its world, or lets it go there: a closed world keeps nothing. */
+static void anchor_in_world(lua_State *L, bool keep)
+{
+  int top = lua_gettop(L);
+  struct handle *h = handle_test(L, top);
+  const void *key = h;
+  lua_pushvalue(L, top);
+  while (h != NULL && h->kind > HANDLE_TODO) {
+    lua_getiuservalue(L, -1, HANDLE_PARENT);
+    lua_replace(L, -2);
+    h = handle_test(L, -1);
+  }
+  if (h != NULL && lua_getiuservalue(L, -1, HANDLE_PAYLOAD) == LUA_TUSERDATA &&
+      lua_getiuservalue(L, -1, WORLD_ANCHORS) == LUA_TTABLE) {
+    if (keep)
+      lua_pushvalue(L, top);
+    else
+      lua_pushnil(L);
+    lua_rawsetp(L, -2, key);
+  }
+  lua_settop(L, top);
+}
+
 /* Above a root or a detached context nothing can end what lies below. */
 static bool can_end(const struct handle *h)
 {
@@ -78,7 +105,7 @@ void anchor_hook(lua_State *L, int handle, int hook)
   struct handle *h = handle_test(L, -1);
   bool known = false;
   while (can_end(h) && !known) {
-    if (h->kind == HANDLE_DEADLINE) loop_anchor(L, h, -1);
+    if (h->kind == HANDLE_DEADLINE) anchor_in_world(L, true);
     lua_pushvalue(L, -1);
     h = climb(L);
     if (h != NULL) known = add(L, -1, EXTRA_CHILDREN, -2);
@@ -94,7 +121,7 @@ void anchor_release(lua_State *L, int handle, int hook)
   lua_pushvalue(L, handle);
   struct handle *h = handle_test(L, -1);
   while (h != NULL && is_empty(L, -1, EXTRA_HOOKS) && is_empty(L, -1, EXTRA_CHILDREN)) {
-    loop_unanchor(L, h);
+    if (h->kind == HANDLE_DEADLINE) anchor_in_world(L, false);
     lua_pushvalue(L, -1);
     h = climb(L);
     if (h != NULL) drop(L, -1, EXTRA_CHILDREN, -2);

@@ -6,10 +6,10 @@
  *
  *     cancel function --> handle --> hooks             (its user values)
  *                           |------> children that have hooks, or such children
- *     the loop, while a deadline is to come --> handle
+ *     the world, while a deadline is to come --> handle
  *
  * So a hook keeps its context's handle in the handle of the parent, and so on
- * upward; each handle with a deadline on that way is anchored in the loop.
+ * upward; each handle with a deadline on that way is anchored in its world.
  *
  * Knows handle.h, loop.h.
  */

@@ -85,8 +85,8 @@ void cancel_push_child(lua_State *L, int parent)
 {
   parent = lua_absindex(L, parent);
   struct handle *p = handle_check(L, parent);
-  handle_fill(L, handle_push_new(L, HANDLE_CANCEL, parent, HANDLE_EXTRA),
-              ctx_with_cancel(p->context));
+  struct handle *h = handle_push_new(L, HANDLE_CANCEL, parent, HANDLE_EXTRA);
+  handle_fill(L, h, ctx_with_cancel(p->context));
 }
 
 /* ctx.with_cancel(parent) -> context, cancel */

@@ -6,18 +6,40 @@
 /* As many rounds at one instant of virtual time, and it is taken for a loop without end. */
 enum { ROUNDS_MAX = 1000000 };
 
+/* The longest sleep in one piece: so late comes at worst a signal that arrives just before
+ * the thread sleeps, and what tells nobody (a task's coroutine that a stranger has closed). */
+static const int64_t slice_ns = 1000000000;
+
 static int nothing(lua_State *L)
 {
   (void)L;
   return 0;
 }
 
-/* Lets a debug hook that a signal handler has set have its say: it runs at a call. */
+/*
+ * Lets a debug hook that a signal handler has set have its say: it runs at a call. Such a
+ * handler, like that of the interpreter, sets it on the main coroutine; where the main thread waits in
+ * another one, that is lent the hook for the call.
+ */
 static void let_hook_run(lua_State *L)
 {
-  if (lua_gethookmask(L) == 0) return;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+  lua_State *main = lua_tothread(L, -1);
+  lua_pop(L, 1);
+  int mask = main != NULL ? lua_gethookmask(main) : 0;
+  if (mask == 0 || (main != L && lua_gethookmask(L) != 0)) return;
+  lua_Hook hook = lua_gethook(main);
+  int count = lua_gethookcount(main);
+  if (main != L) {
+    lua_sethook(main, NULL, 0, 0);
+    lua_sethook(L, hook, mask, count);
+  }
   lua_pushcfunction(L, nothing);
   lua_call(L, 0, 0);
+  if (main != L) {
+    lua_sethook(L, NULL, 0, 0);
+    lua_sethook(main, hook, mask, count);
+  }
 }
 
 static void raise_failure(lua_State *L, struct loop *l)
@@ -66,6 +88,17 @@ static bool wake_closed(struct world *w)
   return woken;
 }
 
+/* Sleeps in the kernel, on the real clock. */
+static void sleep_until(lua_State *L, struct world *w, int64_t next_ns)
+{
+  int64_t now_ns = ctx_engine_now(w->engine);
+  if (next_ns <= now_ns) return;
+  bool in_pieces = next_ns - now_ns > slice_ns;
+  CTX__SLEEP_UNTIL(in_pieces ? now_ns + slice_ns : next_ns);
+  let_hook_run(L);
+  if (in_pieces) wake_closed(w);
+}
+
 /* Nothing is ready: lets time pass up to the next instant. */
 static void idle(lua_State *L, struct world *w)
 {
@@ -78,15 +111,12 @@ static void idle(lua_State *L, struct world *w)
   int64_t next_ns = ctx_engine_next(w->engine);
   if (next_ns == CTX_NEVER) {
     if (!wake_closed(w)) raise_nothing_left(L, w);
-    return;
-  }
-  if (w->is_virtual) {
+  } else if (w->is_virtual) {
     int64_t now_ns = ctx_engine_now(w->engine);
     ctx_engine_advance(w->engine, next_ns > now_ns ? next_ns - now_ns : 0);
     w->rounds = 0;
-  } else if (next_ns > ctx_engine_now(w->engine)) {
-    CTX__SLEEP_UNTIL(next_ns);
-    let_hook_run(L);
+  } else {
+    sleep_until(L, w, next_ns);
   }
 }
 
@@ -97,7 +127,7 @@ int drive(lua_State *L)
   raise_failure(L, l);
   while (!l->main_ready) {
     struct world *w = l->world;
-    ctx_engine_poll(w->engine);
+    ctx_engine_poll(loop_engine(L));
     loop_anchor_fired(L);
     if (w->ready_count == 0) {
       idle(L, w);

@@ -36,6 +36,12 @@ struct handle *handle_test(lua_State *L, int index)
   return h->cookie == &cookie ? h : NULL;
 }
 
+struct handle *handle_live(lua_State *L, int index)
+{
+  struct handle *h = handle_test(L, index);
+  return h != NULL && h->context != NULL ? h : NULL;
+}
+
 struct handle *handle_check(lua_State *L, int arg)
 {
   struct handle *h = handle_test(L, arg);
@@ -47,7 +53,7 @@ struct handle *handle_check(lua_State *L, int arg)
 struct handle *handle_check_clock(lua_State *L, int arg)
 {
   struct handle *h = handle_check(L, arg);
-  if (ctx_engine_of(h->context) != loop_of(L)->world->engine)
+  if (ctx_engine_of(h->context) != loop_engine(L))
     luaL_argerror(L, arg, "this context is on another clock than the present ctx.run");
   return h;
 }
@@ -91,7 +97,7 @@ static void push_new_background(lua_State *L, struct world *w)
   struct handle *h = handle_push_new(L, HANDLE_BACKGROUND, 0, HANDLE_PAYLOAD);
   loop_push_value(L, LOOP_WORLD);
   lua_setiuservalue(L, -2, HANDLE_PAYLOAD);
-  ctx_context *root = ctx_engine_background(w->engine);
+  ctx_context *root = ctx_engine_background(loop_engine(L));
   handle_fill(L, h, w->is_virtual ? ctx_with_cancel(root) : ctx_retain(root));
 }
 
@@ -175,7 +181,7 @@ static int bind_current(lua_State *L)
 /* The sequence of all that can still be ended on the clock in front. */
 int handle_push_live(lua_State *L)
 {
-  ctx_engine *e = loop_of(L)->world->engine;
+  ctx_engine *e = loop_engine(L);
   lua_newtable(L);
   loop_push_memory(L);
   for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {

@@ -47,6 +47,9 @@ enum { EXTRA_CAUSE = 1, EXTRA_HOOKS, EXTRA_CHILDREN };
 /* The handle at 'index', also a finalized one, or NULL. */
 struct handle *handle_test(lua_State *L, int index);
 
+/* The same; NULL also when it is finalized, as a script with the debug library can do. */
+struct handle *handle_live(lua_State *L, int index);
+
 /* The same for an argument; raises when it is none, or finalized. */
 struct handle *handle_check(lua_State *L, int arg);
 

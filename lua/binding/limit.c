@@ -7,7 +7,7 @@
 
 int64_t limit_instant(lua_State *L, int64_t timeout_ns)
 {
-  int64_t now_ns = ctx_engine_now(loop_of(L)->world->engine);
+  int64_t now_ns = ctx_engine_now(loop_engine(L));
   if (timeout_ns <= 0) return now_ns;
   return timeout_ns > CTX_NEVER - now_ns ? CTX_NEVER : now_ns + timeout_ns;
 }
@@ -31,8 +31,7 @@ bool limit_is_over(lua_State *L, int arg)
 {
   struct handle *h = handle_test(L, arg);
   if (h != NULL) return ctx_done(h->context);
-  return lua_isinteger(L, arg) &&
-         ctx_engine_now(loop_of(L)->world->engine) >= lua_tointeger(L, arg);
+  return lua_isinteger(L, arg) && ctx_engine_now(loop_engine(L)) >= lua_tointeger(L, arg);
 }
 
 void limit_push_err(lua_State *L, int arg)

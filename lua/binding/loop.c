@@ -23,6 +23,14 @@ struct loop *loop_of(lua_State *L)
   return l;
 }
 
+ctx_engine *loop_engine(lua_State *L)
+{
+  ctx_engine *e = loop_of(L)->world->engine;
+  if (e == NULL)
+    luaL_error(L, "the Lua state is being closed: ctx can no longer wait or make anything");
+  return e;
+}
+
 static void push_loop(lua_State *L)
 {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &loop_key);
@@ -141,16 +149,22 @@ void loop_fail(lua_State *L)
 
 /* ---- worlds ----------------------------------------------------------- */
 
+static void close_world(struct world *w)
+{
+  if (w->engine == NULL) return;
+  if (w->loop->disconnect != NULL) w->loop->disconnect(w);
+  ctx_engine_close(w->engine);
+  w->engine = NULL;
+}
+
+/* The state closes. Finalizers of objects older than this one run later, and find it closed. */
 static int world_gc(lua_State *L)
 {
   struct world *w = lua_touserdata(L, 1);
   if (w == NULL || lua_rawlen(L, 1) != sizeof *w || w->cookie != &world_cookie) return 0;
-  if (w->lost > 0 || !list_empty(&w->tasks)) {
+  if (!list_empty(&w->tasks))
     lua_warning(L, "ctx: the Lua state is closed, and tasks have not ended", 0);
-    w->lost = 0;
-  }
-  if (w->engine != NULL) ctx_engine_close(w->engine);
-  w->engine = NULL;
+  close_world(w);
   return 0;
 }
 
@@ -174,6 +188,8 @@ struct world *world_open(lua_State *L, bool is_virtual)
   w->cookie = &world_cookie;
   w->loop = l;
   w->is_virtual = is_virtual;
+  lua_newtable(L);
+  lua_setiuservalue(L, -2, WORLD_ANCHORS);
   set_gc(L, world_gc);
   lua_getiuservalue(L, -2, LOOP_WORLD);
   lua_setiuservalue(L, -2, WORLD_OUTER);
@@ -193,8 +209,7 @@ void world_close(lua_State *L)
   struct world *outer = checked(L, sizeof *outer, &world_cookie);
   lua_setiuservalue(L, -2, LOOP_WORLD);
   lua_pop(L, 1);
-  ctx_engine_close(l->world->engine);
-  l->world->engine = NULL;
+  close_world(l->world);
   l->world = outer;
 }
 

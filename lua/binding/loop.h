@@ -40,37 +40,40 @@ struct entry {
 struct world {
   const void *cookie;
   struct loop *loop;
-  ctx_engine *engine;
+  ctx_engine *engine; /* NULL: closed */
   bool is_virtual;
   struct list ready;    /* of entries */
   size_t ready_count;   /* its length */
   struct list tasks;    /* waiters that have not ended, for reports */
-  size_t lost;          /* tasks that were collected before they ended: the state closes */
   struct waiter *idle;  /* to be woken when nothing else is ready, before time moves */
   unsigned long rounds; /* without time having moved */
 };
 
 struct loop {
   const void *cookie;
-  struct world *world;    /* the one in front */
-  struct waiter *current; /* the task that runs; NULL: the main thread */
-  struct waiter *main;    /* the main thread as a waiter */
-  struct list fired;      /* entries that are remembered by their address, to be anchored */
-  bool driving;           /* somebody is inside drive */
-  bool main_ready;        /* the main thread's entry has come up */
-  bool failed;            /* an error lies ready to be raised by drive */
-  bool was_failure;       /* the error that drive has raised last was such a one */
-  lua_Integer last_task;  /* the number of the newest task */
+  void (*disconnect)(struct world *w); /* lets go of all that waits in a world; see wait.h */
+  struct world *world;                 /* the one in front */
+  struct waiter *current;              /* the task that runs; NULL: the main thread */
+  struct waiter *main;                 /* the main thread as a waiter */
+  struct list fired;     /* entries that are remembered by their address, to be anchored */
+  bool driving;          /* somebody is inside drive */
+  bool main_ready;       /* the main thread's entry has come up */
+  bool failed;           /* an error lies ready to be raised by drive */
+  bool was_failure;      /* the error that drive has raised last was such a one */
+  lua_Integer last_task; /* the number of the newest task */
 };
 
 /* User values of the loop's userdata. */
-enum { LOOP_ANCHORS = 1, LOOP_WORLD, LOOP_ERROR, LOOP_MAIN, LOOP_VALUES = LOOP_MAIN };
+enum { LOOP_ANCHORS = 1, LOOP_WORLD, LOOP_ERROR, LOOP_VALUES = LOOP_ERROR };
 
 /* User values of a world's. */
-enum { WORLD_BACKGROUND = 1, WORLD_TODO, WORLD_OUTER, WORLD_VALUES = WORLD_OUTER };
+enum { WORLD_BACKGROUND = 1, WORLD_TODO, WORLD_OUTER, WORLD_ANCHORS, WORLD_VALUES = WORLD_ANCHORS };
 
 /* The loop of this state; raises when it has been tampered with. */
 struct loop *loop_of(lua_State *L);
+
+/* The engine of the world in front; raises when the state that closes has closed it. */
+ctx_engine *loop_engine(lua_State *L);
 
 /* Pushes the user value 'n' of the loop, or of the world in front. */
 void loop_push_value(lua_State *L, int n);
@@ -79,7 +82,8 @@ void world_push_value(lua_State *L, int n);
 /* Makes the loop, once per state. */
 void loop_open(lua_State *L);
 
-/* Puts a world of its own clock in front, and takes it away again; its engine is closed. */
+/* Puts a world of its own clock in front, and takes it away again, which does not allocate:
+ * its engine is closed, and who still waits in it is let go. */
 struct world *world_open(lua_State *L, bool is_virtual);
 void world_close(lua_State *L);
 

@@ -47,7 +47,7 @@ static int argument_error(lua_State *L)
 static int counters(lua_State *L)
 {
   ctx_counters c;
-  ctx_engine_counters(loop_of(L)->world->engine, &c);
+  ctx_engine_counters(loop_engine(L), &c);
   lua_pushinteger(L, c.contexts);
   lua_pushinteger(L, c.hooks);
   lua_pushinteger(L, c.timers);

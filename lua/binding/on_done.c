@@ -114,11 +114,13 @@ int on_done_bind(lua_State *L)
   task_push_scope(L);
   lua_setiuservalue(L, 3, ON_DONE_SCOPE);
   loop_remember(L, &o->entry, 3);
-  anchor_hook(L, 1, 3);
   lua_pushvalue(L, 3);
   lua_pushcclosure(L, stop, 1);
-  if (ctx_hook_attach(&o->hook, h->context) != 0)
+  anchor_hook(L, 1, 3);
+  if (ctx_hook_attach(&o->hook, h->context) != 0) {
+    release(L, 3, o);
     return luaL_error(L, "the run that this context belongs to has ended");
+  }
   loop_anchor_fired(L);
   return 1;
 }

@@ -37,7 +37,7 @@ size_t report_push(lua_State *L, struct world *w)
   size_t n = 0;
   luaL_checkstack(L, 12, NULL);
   lua_pushliteral(L, "");
-  if (w->loop->current == NULL) {
+  if (w->loop->current == NULL && w->loop->main->what != NULL) {
     lua_pushliteral(L, "the main thread");
     add_line(L, w->loop->main);
   }

@@ -15,7 +15,9 @@ static void begin(lua_State *L)
   cancel_push_child(L, -1);
   lua_replace(L, -2);
   int root = lua_gettop(L);
-  scope_push_new(L, root);
+  task_push_scope(L);
+  scope_push_new(L, root, -1);
+  lua_remove(L, -2);
   lua_pushvalue(L, root);
   lua_insert(L, 1);
   lua_insert(L, 1);
@@ -26,6 +28,7 @@ static void begin(lua_State *L)
 /* Raises the first error of the run, or that of its function, or gives the results. */
 static int finish(lua_State *L, struct scope *s)
 {
+  s->joined = true;
   if (s->failed) {
     lua_getiuservalue(L, 1, SCOPE_ERROR);
     return lua_error(L);
@@ -46,7 +49,7 @@ static int join_all(lua_State *L, struct waiter *w)
     scope_end(L, 1);
     waiter_wake(w);
   } else {
-    wait_for_row(w, &s->joiners);
+    wait_for_row(L, w, &s->joiners);
   }
   return wait_park(L, w, join_all);
 }
@@ -63,8 +66,9 @@ static int join_on_main(lua_State *L)
 static int run_on_main(lua_State *L)
 {
   struct loop *l = loop_of(L);
+  struct scope **made = lua_touserdata(L, lua_upvalueindex(2));
   begin(L);
-  struct scope *s = scope_test(L, 1);
+  struct scope *s = *made = scope_test(L, 1);
   s->owns_world = lua_toboolean(L, lua_upvalueindex(1));
   for (int errors = 0; errors < 2;) {
     lua_pushcfunction(L, join_on_main);
@@ -77,17 +81,34 @@ static int run_on_main(lua_State *L)
   return finish(L, s);
 }
 
+/* abandon(scope or NULL): ends the tasks that are left, if any. */
+static int abandon(lua_State *L)
+{
+  task_abandon(L, loop_of(L)->world, lua_touserdata(L, 1));
+  return 0;
+}
+
+/* After the run: nothing is left of it, even where memory failed in the middle. */
+static void clean_up(lua_State *L, bool is_virtual, struct scope *s)
+{
+  lua_pushcfunction(L, abandon);
+  lua_pushlightuserdata(L, is_virtual ? NULL : s);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
+  if (is_virtual) world_close(L);
+}
+
 static int call_on_main(lua_State *L, bool is_virtual)
 {
-  if (is_virtual) world_open(L, true);
+  struct scope *made = NULL; /* compared, not followed, once the run is over */
+  luaL_checkstack(L, 5, NULL);
   lua_pushboolean(L, is_virtual);
-  lua_pushcclosure(L, run_on_main, 1);
+  lua_pushlightuserdata(L, &made);
+  lua_pushcclosure(L, run_on_main, 2);
   lua_insert(L, 1);
+  if (is_virtual) world_open(L, true);
   int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
-  if (is_virtual) {
-    task_abandon(L, loop_of(L)->world, NULL);
-    world_close(L);
-  }
+  luaL_checkstack(L, 4, NULL);
+  if (is_virtual || (status != LUA_OK && made != NULL)) clean_up(L, is_virtual, made);
   return status == LUA_OK ? lua_gettop(L) : lua_error(L);
 }
 

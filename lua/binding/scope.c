@@ -15,15 +15,34 @@ struct scope *scope_test(lua_State *L, int index)
   return s->cookie == &cookie ? s : NULL;
 }
 
-struct scope *scope_push_new(lua_State *L, int root)
+bool scope_within(const struct scope *s, const struct scope *outer)
+{
+  while (s != NULL && s != outer) s = s->outer;
+  return s != NULL;
+}
+
+void scope_replace_joined(lua_State *L)
+{
+  struct scope *s;
+  while ((s = scope_test(L, -1)) != NULL && s->joined) {
+    lua_getiuservalue(L, -1, SCOPE_OUTER);
+    lua_replace(L, -2);
+  }
+}
+
+struct scope *scope_push_new(lua_State *L, int root, int outer)
 {
   root = lua_absindex(L, root);
+  outer = lua_absindex(L, outer);
   struct scope *s = lua_newuserdatauv(L, sizeof *s, SCOPE_VALUES);
   memset(s, 0, sizeof *s);
   s->cookie = &cookie;
   loop_set_metatable(L, &metatable);
   lua_pushvalue(L, root);
   lua_setiuservalue(L, -2, SCOPE_ROOT);
+  lua_pushvalue(L, outer);
+  lua_setiuservalue(L, -2, SCOPE_OUTER);
+  s->outer = scope_test(L, outer);
   return s;
 }
 
@@ -36,7 +55,7 @@ void scope_fail(lua_State *L, int index)
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, index, SCOPE_ERROR);
     lua_getiuservalue(L, index, SCOPE_ROOT);
-    if (handle_test(L, -1) != NULL) cancel_context(L, -1, lua_gettop(L) - 1);
+    if (handle_live(L, -1) != NULL) cancel_context(L, -1, lua_gettop(L) - 1);
     lua_pop(L, 1);
   }
   lua_pop(L, 1);
@@ -55,7 +74,7 @@ void scope_end(lua_State *L, int index)
     handle_push_background(L);
   else
     lua_getiuservalue(L, index, SCOPE_ROOT);
-  if (handle_test(L, -1) != NULL) cancel_context(L, -1, 0);
+  if (handle_live(L, -1) != NULL) cancel_context(L, -1, 0);
   lua_pop(L, 1);
 }
 

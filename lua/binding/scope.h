@@ -13,18 +13,26 @@
 
 struct scope {
   const void *cookie;
+  struct scope *outer; /* kept alive by SCOPE_OUTER; NULL: none */
   size_t live;         /* tasks that have not ended */
   struct list joiners; /* who waits for the last of them */
   bool failed;         /* SCOPE_ERROR holds the first error */
   bool ending;         /* all have ended once, and its root with them */
+  bool joined;         /* over: errors of hooks that run later belong to the one outside */
   bool owns_world;     /* it began a virtual clock, and ends all that lives on it */
 };
 
-/* User values: the handle of the root, the first error. */
-enum { SCOPE_ROOT = 1, SCOPE_ERROR, SCOPE_VALUES = SCOPE_ERROR };
+/* User values: the handle of the root, the first error, the scope it was begun in. */
+enum { SCOPE_ROOT = 1, SCOPE_ERROR, SCOPE_OUTER, SCOPE_VALUES = SCOPE_OUTER };
 
-/* Pushes a scope whose root is the handle at 'root'. */
-struct scope *scope_push_new(lua_State *L, int root);
+/* Pushes a scope whose root is the handle at 'root', begun in the scope at 'outer', or nil. */
+struct scope *scope_push_new(lua_State *L, int root, int outer);
+
+/* Puts in place of the scope on top the innermost one around it that is not over, or nil. */
+void scope_replace_joined(lua_State *L);
+
+/* True when 's' is 'outer', or was begun in it, or in one that was. */
+bool scope_within(const struct scope *s, const struct scope *outer);
 
 /* The scope at 'index', or NULL. */
 struct scope *scope_test(lua_State *L, int index);

@@ -112,7 +112,7 @@ static int bind_yield(lua_State *L)
 /* ctx.now() -> seconds on the clock that deadlines are on */
 static int bind_now(lua_State *L)
 {
-  convert_push_seconds(L, ctx_engine_now(loop_of(L)->world->engine));
+  convert_push_seconds(L, ctx_engine_now(loop_engine(L)));
   return 1;
 }
 
@@ -149,6 +149,7 @@ static int bind_implied(lua_State *L)
 
 static int parked(lua_State *L, struct waiter *w)
 {
+  if (w->world->idle == w) w->world->idle = NULL;
   lua_pushboolean(L, w->timed_out);
   return 1;
 }
@@ -162,8 +163,10 @@ static int bind_park(lua_State *L)
     if (task_test(L, i) == NULL) handle_check_clock(L, i);
   }
   struct waiter *w = wait_check(L, what, true);
-  if (last - 2 > WATCHES) wait_reserve(L, w, (size_t)(last - 2));
+  size_t n = last > 2 ? (size_t)(last - 2) : 0;
+  struct watch_block *block = n > WATCHES ? wait_push_block(L, n) : NULL;
   wait_begin(L, what);
+  if (block != NULL) wait_use_block(w, block);
   w->in_library = true;
   for (int i = 3; i <= last; i++) {
     struct task *t = task_test(L, i);
@@ -172,7 +175,7 @@ static int bind_park(lua_State *L)
     else if (task_ended(t))
       waiter_wake(w);
     else
-      wait_for_row(w, task_joiners(t));
+      wait_for_row(L, w, task_joiners(t));
   }
   if (lua_isinteger(L, 2)) wait_until(w, lua_tointeger(L, 2));
   return wait_park(L, w, parked);

@@ -82,31 +82,14 @@ void task_push_scope(lua_State *L)
 
 /* ---- the end ---------------------------------------------------------- */
 
-/* Takes 't' off everything but Lua's own references; may be called twice. */
-static void disconnect(struct task *t)
+/* The error of a task, on top of the stack and popped, goes to the scope below it, or where
+ * there is none to who drives. */
+static void report(lua_State *L)
 {
-  struct waiter *w = &t->waiter;
-  if (w->world == NULL) return;
-  wait_let_go(w);
-  if (w->ready) world_make_unready(w->world, &w->entry);
-  w->ready = false;
-  if (w->world->idle == w) w->world->idle = NULL;
-  if (list_linked(&w->all)) list_remove(&w->world->tasks, &w->all);
-  w->world = NULL;
-  ctx_release(w->context);
-  w->context = NULL;
-}
-
-/* The error of a task, on top of the stack and popped, goes where it belongs. */
-static void report(lua_State *L, struct task *t)
-{
-  push_value(L, t, TASK_SCOPE);
-  lua_insert(L, -2);
   if (scope_test(L, -2) != NULL)
     scope_fail(L, lua_gettop(L) - 1);
   else
     loop_fail(L);
-  lua_pop(L, 1);
 }
 
 /* What the body has come to: its values lie on the stack of its coroutine. */
@@ -117,20 +100,24 @@ static enum task_status judge(const struct task *t)
   return err != 0 && err == ctx_err(t->waiter.context) ? TASK_CANCELED : TASK_FAILED;
 }
 
+/* The userdata of 't' is on top. It has ended, whatever fails for want of memory after that. */
 static void finish(lua_State *L, struct task *t)
 {
   lua_State *co = t->waiter.co;
+  struct scope *scope = t->scope;
   if (!t->ok && lua_gettop(co) == 0) lua_pushnil(co);
   t->status = judge(t);
-  if (t->status == TASK_FAILED && t->outcome != TASK_HELD) {
+  lua_getiuservalue(L, -1, TASK_SCOPE);
+  waiter_disconnect(&t->waiter);
+  wait_wake_row(&t->joiners);
+  loop_unanchor(L, t);
+  if (scope != NULL) scope_task_ended(scope);
+  if (t->status == TASK_FAILED && t->outcome != TASK_HELD && lua_checkstack(co, 1)) {
     lua_pushvalue(co, -1);
     lua_xmove(co, L, 1);
-    report(L, t);
+    report(L);
   }
-  disconnect(t);
-  wait_wake_row(&t->joiners);
-  if (t->scope != NULL) scope_task_ended(t->scope);
-  loop_unanchor(L, t);
+  lua_pop(L, 1);
 }
 
 /* ---- running ---------------------------------------------------------- */
@@ -150,7 +137,11 @@ static int body(lua_State *co)
   return body_ended(co, status, context);
 }
 
-/* Its coroutine was closed by a stranger, or ran out of memory: there are no results. */
+/* Texts short enough for Lua to find them again without memory; task_open keeps them. */
+static const char closed_by_stranger[] = "task closed by coroutine.close";
+static const char given_up[] = "task given up: nothing could wake it";
+
+/* Its coroutine has been closed: it has no results. */
 static void fail(struct task *t, const char *text)
 {
   t->ok = false;
@@ -163,7 +154,7 @@ static void came_back(struct task *t, int results)
 {
   lua_pop(t->waiter.co, results);
   t->status = TASK_WAITING;
-  if (t->waiter.parked) return;
+  if (t->waiter.parked || t->waiter.world == NULL) return;
   t->waiter.what = "yield";
   waiter_wake(&t->waiter);
   t->status = TASK_READY;
@@ -175,13 +166,15 @@ static void resume(lua_State *L, struct task *t)
   struct loop *l = t->waiter.world->loop;
   bool starts = t->arguments >= 0;
   int arguments = starts ? t->arguments : 0, results = 0;
-  if (!starts && lua_status(co) != LUA_YIELD) {
-    fail(t, "the coroutine of this task was closed by coroutine.close");
+  bool closed = starts ? lua_gettop(co) != arguments + 1 : lua_status(co) != LUA_YIELD;
+  if (closed) {
+    fail(t, closed_by_stranger);
     finish(L, t);
     return;
   }
   t->arguments = -1;
   t->status = TASK_RUNNING;
+  if (!t->waiter.parked) t->waiter.what = NULL;
   l->current = &t->waiter;
   int status = lua_resume(co, L, arguments, &results);
   l->current = NULL;
@@ -189,8 +182,10 @@ static void resume(lua_State *L, struct task *t)
     came_back(t, results);
     return;
   }
-  if (status != LUA_OK)
-    fail(t, lua_type(co, -1) == LUA_TSTRING ? lua_tostring(co, -1) : "error in a task");
+  if (status != LUA_OK) { /* outside its protected call: there was no memory for that */
+    t->ok = false;
+    lua_resetthread(co); /* leaves the error */
+  }
   finish(L, t);
 }
 
@@ -253,6 +248,9 @@ void task_push_new(lua_State *L, int base, int scope, enum task_outcome outcome)
 
 void task_start_hook(lua_State *L, int base)
 {
+  lua_pushvalue(L, base);
+  scope_replace_joined(L);
+  lua_replace(L, base);
   if (scope_test(L, base) != NULL)
     lua_getiuservalue(L, base, SCOPE_ROOT);
   else
@@ -316,7 +314,7 @@ static int join_again(lua_State *L, struct waiter *w)
     return 2;
   }
   w = wait_begin(L, "join");
-  wait_for_row(w, &t->joiners);
+  wait_for_row(L, w, &t->joiners);
   if (c != NULL && handle_test(L, 2) == NULL) wait_for_context(L, w, c);
   limit_watch(L, 2, w);
   return wait_park(L, w, join_again);
@@ -335,6 +333,7 @@ static int bind_join(lua_State *L)
 static int bind_status(lua_State *L)
 {
   struct task *t = check(L, 1);
+  waiter_wake_closed(&t->waiter);
   lua_pushstring(L, t->waiter.ready ? "ready" : status_names[t->status]);
   return 1;
 }
@@ -368,18 +367,18 @@ static void close_task(lua_State *L, struct task *t)
 {
   loop_push_anchored(L, t);
   lua_resetthread(t->waiter.co);
-  fail(t, "the run of this task was given up: nothing could wake it");
+  fail(t, given_up);
   t->outcome = TASK_HELD;
   finish(L, t);
   lua_pop(L, 1);
 }
 
-/* The first task of 's' that has not ended; of any scope, where that is NULL. */
+/* The first task of 's', or below, that has not ended; of all, where that is NULL. */
 static struct task *first_of(struct world *w, const struct scope *s)
 {
   for (struct list_link *k = w->tasks.first; k != NULL; k = list_after(&w->tasks, k)) {
     struct task *t = of_waiter(LIST_ELEMENT(k, struct waiter, all));
-    if (s == NULL || t->scope == s) return t;
+    if (s == NULL || scope_within(t->scope, s)) return t;
   }
   return NULL;
 }
@@ -390,16 +389,6 @@ void task_abandon(lua_State *L, struct world *w, const struct scope *s)
 }
 
 /* ---- metatable -------------------------------------------------------- */
-
-/* Only a state that closes collects a task that has not ended. */
-static int task_gc(lua_State *L)
-{
-  struct task *t = task_test(L, 1);
-  if (t == NULL || t->waiter.world == NULL) return 0;
-  t->waiter.world->lost++;
-  disconnect(t);
-  return 0;
-}
 
 static const luaL_Reg methods[] = {
   {"join", bind_join},
@@ -418,8 +407,6 @@ void task_open(lua_State *L)
 {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable) == LUA_TNIL) {
     lua_createtable(L, 0, 5);
-    lua_pushcfunction(L, task_gc);
-    lua_setfield(L, -2, "__gc");
     lua_pushcfunction(L, task_tostring);
     lua_setfield(L, -2, "__tostring");
     lua_pushliteral(L, "ctx.task");
@@ -428,6 +415,10 @@ void task_open(lua_State *L)
     lua_setfield(L, -2, "__metatable");
     luaL_newlib(L, methods);
     lua_setfield(L, -2, "__index");
+    lua_pushstring(L, closed_by_stranger);
+    lua_rawseti(L, -2, 1);
+    lua_pushstring(L, given_up);
+    lua_rawseti(L, -2, 2);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable);
   }
   lua_pop(L, 1);

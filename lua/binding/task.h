@@ -47,7 +47,8 @@ struct list *task_joiners(struct task *t);
  * the error. How many values. */
 int task_push_outcome(lua_State *L, int index);
 
-/* Ends the tasks of 's', or all in 'w' where that is NULL, by closing their coroutines. */
+/* Ends the tasks of 's' and of the scopes begun in it, or all in 'w' where that is NULL, by
+ * closing their coroutines. */
 void task_abandon(lua_State *L, struct world *w, const struct scope *s);
 
 extern const luaL_Reg task_functions[]; /* c:go, c:async */

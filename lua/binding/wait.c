@@ -47,8 +47,9 @@ void wait_wake_row(struct list *row)
 
 /* ---- watching --------------------------------------------------------- */
 
-static struct watch *next_watch(struct waiter *w)
+static struct watch *next_watch(lua_State *L, struct waiter *w)
 {
+  if (w->watch_count == w->watch_room) luaL_error(L, "ctx: no room to wait for that much");
   struct watch *watch = &w->watches[w->watch_count++];
   watch->waiter = w;
   watch->row = NULL;
@@ -58,16 +59,15 @@ static struct watch *next_watch(struct waiter *w)
 
 void wait_for_context(lua_State *L, struct waiter *w, ctx_context *c)
 {
-  if (w->watch_count == w->watch_room) luaL_error(L, "ctx: no room to wait for that much");
-  struct watch *watch = next_watch(w);
+  struct watch *watch = next_watch(L, w);
   if (ctx_hook_attach(&watch->hook, c) == 0) return;
   wait_let_go(w);
   luaL_error(L, "the run that this context belongs to has ended: its clock stands still");
 }
 
-void wait_for_row(struct waiter *w, struct list *row)
+void wait_for_row(lua_State *L, struct waiter *w, struct list *row)
 {
-  struct watch *watch = next_watch(w);
+  struct watch *watch = next_watch(L, w);
   watch->row = row;
   list_append(row, &watch->link);
 }
@@ -78,6 +78,27 @@ void wait_until(struct waiter *w, int64_t deadline_ns)
   ctx_timer_init(&w->timer, w->world->engine, on_time, w);
   ctx_timer_arm(&w->timer, deadline_ns);
   w->armed = true;
+}
+
+void waiter_disconnect(struct waiter *w)
+{
+  if (w->world == NULL) return;
+  wait_let_go(w);
+  if (w->ready) world_make_unready(w->world, &w->entry);
+  w->ready = false;
+  if (w->world->idle == w) w->world->idle = NULL;
+  if (list_linked(&w->all)) list_remove(&w->world->tasks, &w->all);
+  w->world = NULL;
+  ctx_release(w->context);
+  w->context = NULL;
+}
+
+static void disconnect_all(struct world *w)
+{
+  struct waiter *main = w->loop->main;
+  while (!list_empty(&w->tasks))
+    waiter_disconnect(LIST_ELEMENT(w->tasks.first, struct waiter, all));
+  if (main != NULL && main->world == w) waiter_disconnect(main);
 }
 
 void wait_let_go(struct waiter *w)
@@ -100,7 +121,8 @@ void wait_let_go(struct waiter *w)
 
 /* A block of watches; its coroutine may be closed by a stranger while they are in use. */
 struct watch_block {
-  struct waiter *waiter;
+  struct waiter *waiter; /* who uses it; NULL: nobody yet */
+  size_t room;
   struct watch watches[];
 };
 
@@ -113,13 +135,20 @@ static int block_gc(lua_State *L)
   return 0;
 }
 
-void wait_reserve(lua_State *L, struct waiter *w, size_t n)
+struct watch_block *wait_push_block(lua_State *L, size_t n)
 {
   struct watch_block *b = lua_newuserdatauv(L, sizeof *b + n * sizeof(struct watch), 0);
-  b->waiter = w;
+  b->waiter = NULL;
+  b->room = n;
   loop_set_metatable(L, &block_metatable);
+  return b;
+}
+
+void wait_use_block(struct waiter *w, struct watch_block *b)
+{
+  b->waiter = w;
   w->watches = b->watches;
-  w->watch_room = n;
+  w->watch_room = b->room;
 }
 
 /* ---- who waits -------------------------------------------------------- */
@@ -165,7 +194,9 @@ struct waiter *wait_check(lua_State *L, const char *what, bool in_library)
 {
   struct loop *l = loop_of(L);
   struct waiter *w = waiter_current(L);
+  loop_engine(L);
   if (w->co != NULL) {
+    if (w->world == NULL) luaL_error(L, "ctx: a task has been tampered with");
     if (L != w->top) refuse_stranger(L, what, in_library);
     if (!lua_isyieldable(L)) refuse_barrier(L, what, in_library);
   } else {
@@ -179,6 +210,8 @@ struct waiter *wait_check(lua_State *L, const char *what, bool in_library)
 struct waiter *wait_begin(lua_State *L, const char *what)
 {
   struct waiter *w = wait_check(L, what, false);
+  wait_let_go(w); /* of a wait whose coroutine, in ctx.wrap, was closed */
+  w->parked = false;
   w->what = what;
   w->in_library = false;
   w->timed_out = false;
@@ -201,7 +234,7 @@ static int resumed(lua_State *L, int status, lua_KContext context)
 {
   (void)status;
   struct waiter *w = (struct waiter *)context;
-  if (w->world->loop->current != w || w->ready) {
+  if (loop_of(L)->current != w || w->ready) {
     lua_pushnil(L);
     lua_pushliteral(L, "this coroutine is a task of ctx, which waits; only its loop resumes it");
     return lua_yieldk(L, 2, context, resumed);
@@ -262,4 +295,5 @@ void wait_open(lua_State *L)
   loop_anchor(L, w, -1);
   lua_pop(L, 1);
   l->main = w;
+  l->disconnect = disconnect_all;
 }

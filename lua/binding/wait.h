@@ -49,7 +49,7 @@ struct waiter {
   ctx_context *context; /* the current one: a reference of the task; NULL: it never ends */
   lua_Integer number;   /* of the task, counted from 1 */
   lua_State *co;        /* the coroutine of the task; NULL: the main thread */
-  lua_State *top;       /* where it waits: 'co', or a coroutine of ctx.wrap inside it */
+  lua_State *top;       /* what of it runs: 'co', or a coroutine of ctx.wrap inside it */
   bool in_library;      /* ... called by a function of ours in Lua, whose caller is meant */
   const char *what;     /* for reports: the function it waits in; NULL: it does not wait */
   wait_step *step;
@@ -78,11 +78,14 @@ struct waiter *wait_begin(lua_State *L, const char *what);
 
 /* What may wake 'w'. Raises (with all let go) when 'c' is of a closed engine. */
 void wait_for_context(lua_State *L, struct waiter *w, ctx_context *c);
-void wait_for_row(struct waiter *w, struct list *row);
+void wait_for_row(lua_State *L, struct waiter *w, struct list *row);
 void wait_until(struct waiter *w, int64_t deadline_ns); /* CTX_NEVER: no limit */
 
-/* Makes room for 'n' watches; pushes a userdata, which must stay where it is. */
-void wait_reserve(lua_State *L, struct waiter *w, size_t n);
+/* Room for more watches: pushes a userdata, which must stay where it is; gives it to a wait
+ * that has begun. */
+struct watch_block;
+struct watch_block *wait_push_block(lua_State *L, size_t n);
+void wait_use_block(struct waiter *w, struct watch_block *b);
 
 /* Waits, then makes 'step' again; its results are those of the calling function. */
 int wait_park(lua_State *L, struct waiter *w, wait_step *step);
@@ -95,6 +98,9 @@ bool waiter_wake_closed(struct waiter *w);
 
 /* Wakes all whose watches lie in 'row'. */
 void wait_wake_row(struct list *row);
+
+/* Takes 'w' off everything but Lua's own references; may be called twice. */
+void waiter_disconnect(struct waiter *w);
 
 /* Lets go of everything that 'w' waits on. */
 void wait_let_go(struct waiter *w);

@@ -6,126 +6,16 @@
  */
 #define _GNU_SOURCE 1
 
-#include "ctx.h"
+#define START 1000 /* so that a timeout is not the deadline that it makes */
 
-#include "check.h"
+#include "world.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
-/* ---- a world: an engine whose clock and memory are ours --------------- */
-
-enum { START = 1000 };
-
-struct world {
-  ctx_engine *engine;
-  int64_t now_ns;  /* the clock of a host engine */
-  int64_t blocks;  /* outstanding */
-  int64_t calls;   /* allocations so far */
-  int64_t misfits; /* blocks given back with another size than was asked for */
-};
-
-union block {
-  size_t size;
-  max_align_t align;
-};
-
-static void *world_alloc(void *arg, size_t size)
-{
-  struct world *w = arg;
-  union block *b = malloc(sizeof *b + size);
-  if (b == NULL) return NULL;
-  b->size = size;
-  w->blocks++;
-  w->calls++;
-  return b + 1;
-}
-
-static void world_free(void *arg, void *block, size_t size)
-{
-  struct world *w = arg;
-  union block *b = (union block *)block - 1;
-  w->blocks--;
-  w->misfits += b->size != size;
-  free(b);
-}
-
-static int64_t world_now(void *arg)
-{
-  const struct world *w = arg;
-  return w->now_ns;
-}
-
-static ctx_context *world_open(struct world *w, ctx_driver driver, int64_t start_ns)
-{
-  *w = (struct world){.now_ns = start_ns};
-  ctx_engine_options o = {.driver = driver, .alloc = world_alloc, .free = world_free, .arg = w};
-  if (driver == CTX_DRIVER_MANUAL)
-    o.start_ns = start_ns;
-  else
-    o.now = world_now;
-  w->engine = ctx_engine_open(&o);
-  if (w->engine == NULL) abort();
-  return ctx_engine_background(w->engine);
-}
-
-/* Both give the background of a new engine. */
-static ctx_context *manual(struct world *w)
-{
-  return world_open(w, CTX_DRIVER_MANUAL, START);
-}
-
-static ctx_context *host(struct world *w)
-{
-  return world_open(w, CTX_DRIVER_HOST, START);
-}
-
-static ctx_counters counters(const struct world *w)
-{
-  ctx_counters n;
-  ctx_engine_counters(w->engine, &n);
-  return n;
-}
-
-static void world_memory_is_back(const struct world *w)
-{
-  CHECK_INT(w->blocks, 0);
-  CHECK_INT(w->misfits, 0);
-}
-
-static void world_close(struct world *w)
-{
-  ctx_counters n = counters(w);
-  CHECK_INT(n.contexts, 0);
-  CHECK_INT(n.hooks, 0);
-  CHECK_INT(n.timers, 0);
-  CHECK(ctx__check(w->engine) == NULL);
-  CHECK_INT(ctx_engine_close(w->engine), 0);
-  world_memory_is_back(w);
-}
-
-static void count_drop(void *times)
-{
-  ++*(int *)times;
-}
-
-static ctx_cause *cause(const char *text)
-{
-  ctx_cause *x = ctx_cause_new(text, strlen(text), 0, NULL, NULL);
-  if (x == NULL) abort();
-  return x;
-}
-
-/* A cause that counts in 'times' how often it is dropped. */
-static ctx_cause *counted_cause(const char *text, int *times)
-{
-  ctx_cause *x = ctx_cause_new(text, strlen(text), 0, times, count_drop);
-  if (x == NULL) abort();
-  return x;
-}
+/* ---- what a context is to answer --------------------------------------- */
 
 static void check_live(const ctx_context *c)
 {
@@ -1318,8 +1208,8 @@ TEST(null_does_nothing)
 TEST(half_an_allocator)
 {
   struct world w;
-  ctx_engine_options no_free = {.alloc = world_alloc, .arg = &w};
-  ctx_engine_options no_alloc = {.free = world_free, .arg = &w};
+  ctx_engine_options no_free = {.driver = CTX_DRIVER_HOST, .alloc = world_alloc, .arg = &w};
+  ctx_engine_options no_alloc = {.driver = CTX_DRIVER_HOST, .free = world_free, .arg = &w};
   errno = 0;
   CHECK(ctx_engine_open(&no_free) == NULL);
   CHECK_INT(errno, EINVAL);

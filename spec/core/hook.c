@@ -6,9 +6,7 @@
  */
 #define _GNU_SOURCE 1
 
-#include "ctx.h"
-
-#include "check.h"
+#include "world.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -16,109 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#endif
-
 #ifdef SANITIZED
 enum { ROUNDS = 500, MANY = 50000 };
 #else
 enum { ROUNDS = 2000, MANY = 100000 };
 #endif
 
-/* ---- a world: an engine whose clock and memory are ours --------------- */
-
-struct world {
-  ctx_engine *engine;
-  int64_t now_ns;          /* the clock of a host engine */
-  int64_t blocks, misfits; /* atomic; outstanding, and given back with a wrong size */
-};
-
-union block {
-  size_t size;
-  max_align_t align;
-};
-
-static void count(int64_t *counter, int64_t n)
-{
-  __atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
-}
-
-static void *world_alloc(void *arg, size_t size)
-{
-  struct world *w = arg;
-  union block *b = malloc(sizeof *b + size);
-  if (b == NULL) return NULL;
-  b->size = size;
-  count(&w->blocks, 1);
-  return b + 1;
-}
-
-static void world_free(void *arg, void *block, size_t size)
-{
-  struct world *w = arg;
-  union block *b = (union block *)block - 1;
-  count(&w->blocks, -1);
-  if (b->size != size) count(&w->misfits, 1);
-  free(b);
-}
-
-static int64_t world_now(void *arg)
-{
-  const struct world *w = arg;
-  return w->now_ns;
-}
-
-/* Gives the background of a new engine; its time begins at 0. */
-static ctx_context *world_open(struct world *w, ctx_driver driver)
-{
-  *w = (struct world){.now_ns = 0};
-  ctx_engine_options o = {.driver = driver, .alloc = world_alloc, .free = world_free, .arg = w};
-  if (driver == CTX_DRIVER_HOST) o.now = world_now;
-  w->engine = ctx_engine_open(&o);
-  if (w->engine == NULL) abort();
-  return ctx_engine_background(w->engine);
-}
-
-static ctx_context *host(struct world *w)
-{
-  return world_open(w, CTX_DRIVER_HOST);
-}
-
-static ctx_counters counters(const struct world *w)
-{
-  ctx_counters n;
-  ctx_engine_counters(w->engine, &n);
-  return n;
-}
-
-static void world_memory_is_back(const struct world *w)
-{
-  CHECK_INT(w->blocks, 0);
-  CHECK_INT(w->misfits, 0);
-}
-
-static void world_close(struct world *w)
-{
-  ctx_counters n = counters(w);
-  CHECK_INT(n.contexts, 0);
-  CHECK_INT(n.hooks, 0);
-  CHECK_INT(n.timers, 0);
-  CHECK(ctx__check(w->engine) == NULL);
-  CHECK_INT(ctx_engine_close(w->engine), 0);
-  world_memory_is_back(w);
-}
-
-static void *need(void *block)
-{
-  if (block == NULL) abort();
-  return block;
-}
+/* ---- a hook that counts ------------------------------------------------ */
 
 static void tally(ctx_context *c, void *times)
 {
@@ -163,7 +65,7 @@ TEST(left_to_advance)
 {
   struct world w;
   int ran = 0;
-  ctx_context *bg = world_open(&w, CTX_DRIVER_MANUAL);
+  ctx_context *bg = manual(&w);
   ctx_context *a = ctx_with_cancel(bg), *b = ctx_with_cancel(bg);
   ctx_hook *h = tallied(a, &ran, 0), *g = tallied(b, &ran, 0);
   ctx_cancel(a);
@@ -253,7 +155,7 @@ TEST(at_the_deadline)
 {
   struct world w;
   int driven = 0, inlined = 0;
-  ctx_context *a = ctx_with_timeout(world_open(&w, CTX_DRIVER_MANUAL), 50);
+  ctx_context *a = ctx_with_timeout(manual(&w), 50);
   ctx_context *b = ctx_with_cancel(a);
   ctx_hook *h = tallied(b, &driven, 0), *g = tallied(b, &inlined, CTX_HOOK_INLINE);
   ctx_engine_advance(w.engine, 49);
@@ -289,7 +191,7 @@ TEST(never_ending)
 {
   struct world w;
   int ran = 0;
-  ctx_context *bg = world_open(&w, CTX_DRIVER_MANUAL);
+  ctx_context *bg = manual(&w);
   ctx_context *v = ctx_with_value(bg, &w, &w, NULL), *a = ctx_with_cancel(bg);
   ctx_context *d = ctx_without_cancel(a), *all[] = {bg, v, d};
   ctx_cancel(a);
@@ -539,7 +441,7 @@ TEST(released_hook_runs)
 {
   struct world w;
   int ran = 0;
-  ctx_context *a = ctx_with_timeout(world_open(&w, CTX_DRIVER_MANUAL), 50);
+  ctx_context *a = ctx_with_timeout(manual(&w), 50);
   ctx_hook_release(tallied(a, &ran, 0));
   ctx_release(a);
   CHECK_INT(counters(&w).contexts, 1);

@@ -8,95 +8,10 @@
  */
 #define _GNU_SOURCE 1
 
-#include "ctx.h"
-
-#include "check.h"
+#include "world.h"
 
 #include <errno.h>
 #include <stdint.h>
-#include <stdlib.h>
-
-/* ---- a world: an engine whose clock and memory are ours --------------- */
-
-struct world {
-  ctx_engine *engine;
-  int64_t now_ns;
-  int64_t blocks, misfits; /* outstanding, and given back with a wrong size */
-  int64_t calls;           /* allocations asked for */
-  int64_t fail_at;         /* which of them fails; 0: none */
-  bool forever;            /* and all after it */
-};
-
-union block {
-  size_t size;
-  max_align_t align;
-};
-
-static void *world_alloc(void *arg, size_t size)
-{
-  struct world *w = arg;
-  w->calls++;
-  if (w->fail_at != 0 && (w->calls == w->fail_at || (w->forever && w->calls > w->fail_at)))
-    return NULL;
-  union block *b = malloc(sizeof *b + size);
-  if (b == NULL) return NULL;
-  b->size = size;
-  w->blocks++;
-  return b + 1;
-}
-
-static void world_free(void *arg, void *block, size_t size)
-{
-  struct world *w = arg;
-  union block *b = (union block *)block - 1;
-  w->blocks--;
-  w->misfits += b->size != size;
-  free(b);
-}
-
-static int64_t world_now(void *arg)
-{
-  const struct world *w = arg;
-  return w->now_ns;
-}
-
-static ctx_engine *world_engine(struct world *w)
-{
-  ctx_engine_options o = {.now = world_now, .alloc = world_alloc, .free = world_free, .arg = w};
-  return ctx_engine_open(&o);
-}
-
-static void *need(void *block)
-{
-  if (block == NULL) abort();
-  return block;
-}
-
-static ctx_context *world_open(struct world *w)
-{
-  *w = (struct world){.now_ns = 0};
-  w->engine = need(world_engine(w));
-  return ctx_engine_background(w->engine);
-}
-
-static ctx_counters counters(const struct world *w)
-{
-  ctx_counters n;
-  ctx_engine_counters(w->engine, &n);
-  return n;
-}
-
-static void world_close(struct world *w)
-{
-  ctx_counters n = counters(w);
-  CHECK_INT(n.contexts, 0);
-  CHECK_INT(n.hooks, 0);
-  CHECK_INT(n.timers, 0);
-  CHECK(ctx__check(w->engine) == NULL);
-  CHECK_INT(ctx_engine_close(w->engine), 0);
-  CHECK_INT(w->blocks, 0);
-  CHECK_INT(w->misfits, 0);
-}
 
 /* The n-th allocation from now on fails, and with 'forever' all after it; 0: none. */
 static void fail(struct world *w, int64_t n, bool forever)
@@ -116,11 +31,6 @@ struct trial {
   int value;   /* counts its own drops */
   int ran;     /* runs of the hook */
 };
-
-static void count_drop(void *times)
-{
-  ++*(int *)times;
-}
 
 static void count_run(ctx_context *c, void *times)
 {
@@ -266,8 +176,8 @@ static bool try_once(struct trial *t, const struct maker *m, int64_t n, bool for
 static void trial_open(struct trial *t, ctx_context *(*parent)(ctx_context *))
 {
   *t = (struct trial){.value = 0};
-  t->parent = need(parent(world_open(&t->w)));
-  t->cause = need(ctx_cause_new("X", 1, 0, &t->dropped, count_drop));
+  t->parent = need(parent(host(&t->w)));
+  t->cause = counted_cause("X", &t->dropped);
 }
 
 static void trial_close(struct trial *t, const struct maker *m)
@@ -346,7 +256,7 @@ static bool open_fails(struct world *w, int64_t n, bool forever)
   *w = (struct world){.now_ns = 0};
   fail(w, n, forever);
   errno = 0;
-  w->engine = world_engine(w);
+  w->engine = world_engine(w, CTX_DRIVER_HOST);
   if (w->engine != NULL) return false;
   CHECK_INT(errno, ENOMEM);
   CHECK_INT(w->blocks, 0);
@@ -386,7 +296,7 @@ static void count_fire(ctx_timer *timer, void *times)
 
 static void life_begin(struct life *l)
 {
-  ctx_context *bg = world_open(&l->w);
+  ctx_context *bg = host(&l->w);
   l->c[0] = need(ctx_with_cancel(bg));
   l->c[1] = need(ctx_with_timeout(l->c[0], 50));
   l->c[2] = need(ctx_with_value(l->c[1], &key, NULL, NULL));

@@ -7,9 +7,7 @@
  */
 #define _GNU_SOURCE 1
 
-#include "ctx.h"
-
-#include "check.h"
+#include "world.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -17,125 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#endif
-
-/* A sanitizer makes frames larger and everything slower. */
 #ifdef SANITIZED
 enum { MILLION = 200000, STACK = 512 * 1024, STEPS = 60000, ROUNDS = 2 };
 #else
 enum { MILLION = 1000000, STACK = 64 * 1024, STEPS = 200000, ROUNDS = 4 };
 #endif
-
-/* ---- a world: an engine whose clock and memory are ours --------------- */
-
-struct world {
-  ctx_engine *engine;
-  int64_t now_ns;                 /* atomic; the clock of a host engine */
-  int64_t blocks, calls, misfits; /* atomic; outstanding, allocations so far, wrong sizes */
-};
-
-union block {
-  size_t size;
-  max_align_t align;
-};
-
-static void count(int64_t *counter, int64_t n)
-{
-  __atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
-}
-
-static void *world_alloc(void *arg, size_t size)
-{
-  struct world *w = arg;
-  union block *b = malloc(sizeof *b + size);
-  if (b == NULL) return NULL;
-  b->size = size;
-  count(&w->blocks, 1);
-  count(&w->calls, 1);
-  return b + 1;
-}
-
-static void world_free(void *arg, void *block, size_t size)
-{
-  struct world *w = arg;
-  union block *b = (union block *)block - 1;
-  count(&w->blocks, -1);
-  if (b->size != size) count(&w->misfits, 1);
-  free(b);
-}
-
-static int64_t world_now(void *arg)
-{
-  const struct world *w = arg;
-  return __atomic_load_n(&w->now_ns, __ATOMIC_RELAXED);
-}
-
-static void world_set(struct world *w, int64_t now_ns)
-{
-  __atomic_store_n(&w->now_ns, now_ns, __ATOMIC_RELAXED);
-}
-
-/* Gives the background of a new engine; its time begins at 0. */
-static ctx_context *world_open(struct world *w, ctx_driver driver)
-{
-  *w = (struct world){.now_ns = 0};
-  ctx_engine_options o = {.driver = driver, .alloc = world_alloc, .free = world_free, .arg = w};
-  if (driver == CTX_DRIVER_HOST) o.now = world_now;
-  w->engine = ctx_engine_open(&o);
-  if (w->engine == NULL) abort();
-  return ctx_engine_background(w->engine);
-}
-
-static ctx_counters counters(const struct world *w)
-{
-  ctx_counters n;
-  ctx_engine_counters(w->engine, &n);
-  return n;
-}
-
-static void world_close(struct world *w)
-{
-  ctx_counters n = counters(w);
-  CHECK_INT(n.contexts, 0);
-  CHECK_INT(n.hooks, 0);
-  CHECK_INT(n.timers, 0);
-  CHECK(ctx__check(w->engine) == NULL);
-  CHECK_INT(ctx_engine_close(w->engine), 0);
-  CHECK_INT(w->blocks, 0);
-  CHECK_INT(w->misfits, 0);
-}
-
-static void *need(void *block)
-{
-  if (block == NULL) abort();
-  return block;
-}
-
-static ctx_cause *cause(const char *text)
-{
-  return need(ctx_cause_new(text, strlen(text), 0, NULL, NULL));
-}
-
-/* xorshift64*: the same numbers for the same seed, everywhere. */
-static uint64_t draw(uint64_t *seed)
-{
-  uint64_t x = *seed;
-  x ^= x >> 12, x ^= x << 25, x ^= x >> 27;
-  *seed = x;
-  return x * 2685821657736338717u >> 16;
-}
-
-static size_t below(uint64_t *seed, size_t n)
-{
-  return (size_t)(draw(seed) % n);
-}
 
 /* ---- the order of one cancel ------------------------------------------ */
 
@@ -193,7 +77,7 @@ TEST(depth_first)
   struct world w;
   ctx_context *c[7];
   order.n = 0;
-  c[0] = numbered(ctx_with_cancel(world_open(&w, CTX_DRIVER_MANUAL)), 0);
+  c[0] = numbered(ctx_with_cancel(manual(&w)), 0);
   c[1] = numbered(ctx_with_cancel(c[0]), 1);
   c[2] = numbered(ctx_with_cancel(c[0]), 2);
   c[5] = numbered(ctx_with_timeout(c[0], 50), 5);
@@ -212,7 +96,7 @@ TEST(order_through_values)
   struct world w;
   ctx_context *c[7];
   order.n = 0;
-  c[0] = numbered(ctx_with_cancel(world_open(&w, CTX_DRIVER_MANUAL)), 0);
+  c[0] = numbered(ctx_with_cancel(manual(&w)), 0);
   c[1] = ctx_with_value(c[0], &w, &w, NULL);
   c[2] = numbered(ctx_with_cancel(c[1]), 2);
   c[3] = numbered(ctx_with_cancel(c[0]), 3);
@@ -232,7 +116,7 @@ TEST(order_without_the_ended)
   struct world w;
   ctx_context *c[6];
   order.n = 0;
-  c[0] = numbered(ctx_with_cancel(world_open(&w, CTX_DRIVER_MANUAL)), 0);
+  c[0] = numbered(ctx_with_cancel(manual(&w)), 0);
   for (int i = 1; i < 5; i++) c[i] = numbered(ctx_with_cancel(c[0]), i);
   c[5] = numbered(ctx_with_cancel(c[2]), 5);
   ctx_cancel(c[2]);
@@ -250,7 +134,7 @@ TEST(order_of_driver)
   struct world w;
   ctx_context *c[5];
   order.n = 0;
-  c[0] = numbered(ctx_with_timeout(world_open(&w, CTX_DRIVER_MANUAL), 50), 0);
+  c[0] = numbered(ctx_with_timeout(manual(&w), 50), 0);
   c[1] = numbered(ctx_with_timeout(c[0], 40), 1);
   c[2] = numbered(ctx_with_timeout(c[0], 30), 2);
   c[3] = numbered(ctx_with_timeout(c[0], 40), 3);
@@ -264,9 +148,9 @@ TEST(order_of_driver)
 TEST(all_below_are_done)
 {
   struct world w;
-  ctx_context *c[200] = {ctx_with_cancel(world_open(&w, CTX_DRIVER_MANUAL))};
+  ctx_context *c[200] = {ctx_with_cancel(manual(&w))};
   uint64_t seed = 7;
-  for (size_t i = 1; i < 200; i++) c[i] = need(ctx_with_cancel(c[below(&seed, i)]));
+  for (size_t i = 1; i < 200; i++) c[i] = need(ctx_with_cancel(c[below(&seed, (int64_t)i)]));
   CHECK(ctx_cancel(c[0]));
   CHECK_INT(w.now_ns, 0);
   for (size_t i = 0; i < 200; i++) CHECK_INT(ctx_err(c[i]), CTX_CANCELED);
@@ -277,7 +161,7 @@ TEST(all_below_are_done)
 TEST(dropped_child)
 {
   struct world w;
-  ctx_context *a = ctx_with_cancel(world_open(&w, CTX_DRIVER_MANUAL));
+  ctx_context *a = ctx_with_cancel(manual(&w));
   int64_t blocks = w.blocks;
   for (int i = 0; i < 1000; i++) {
     ctx_context *v = ctx_with_value(a, &w, &w, NULL), *b = ctx_with_timeout(v, 50);
@@ -317,7 +201,7 @@ static void on_small_stack(ctx_driver driver, void (*run)(struct large *))
   struct large l = {.run = run};
   pthread_attr_t attr;
   pthread_t thread;
-  l.bg = world_open(&l.w, driver);
+  l.bg = world_open(&l.w, driver, START);
   l.c = need(calloc(MILLION + 1, sizeof *l.c));
   pthread_attr_init(&attr);
   CHECK_INT(pthread_attr_setstacksize(&attr, STACK), 0);
@@ -793,16 +677,11 @@ static ctx_cause *sim_cause(int code)
   return need(ctx_cause_new("sim", 3, code, NULL, NULL));
 }
 
-static void sim_drop(void *value)
-{
-  ++*(int *)value;
-}
-
 static int64_t sim_wish(struct sim *s)
 {
   if (below(&s->seed, 10) == 0) return CTX_NEVER;
   int64_t spread = below(&s->seed, 2) == 0 ? 50 : 100000;
-  return s->now - 5 + (int64_t)below(&s->seed, (size_t)spread);
+  return s->now - 5 + below(&s->seed, spread);
 }
 
 static ctx_context *sim_with_deadline(struct sim *s, struct sim_node *n, ctx_context *parent)
@@ -826,7 +705,7 @@ static ctx_context *sim_make(struct sim *s, int i, ctx_context *parent)
   case DEADLINE: return sim_with_deadline(s, n, parent);
   case VALUE:
     n->key = (int)below(&s->seed, KEYS);
-    return ctx_with_value(parent, &sim_keys[n->key], &s->drops[i], sim_drop);
+    return ctx_with_value(parent, &sim_keys[n->key], &s->drops[i], count_drop);
   default: n->deadline = CTX_NEVER; return ctx_without_cancel(parent);
   }
 }
@@ -940,7 +819,7 @@ static void sim_forget(struct sim *s)
 
 static void sim_advance(struct sim *s)
 {
-  int64_t ns = (int64_t)below(&s->seed, below(&s->seed, 8) == 0 ? 50000 : 40);
+  int64_t ns = below(&s->seed, below(&s->seed, 8) == 0 ? 50000 : 40);
   s->now += ns;
   if (s->lazy) {
     world_set(&s->w, s->now);
@@ -1062,7 +941,7 @@ static void sim_run(uint64_t seed, bool lazy)
 {
   struct sim *s = need(calloc(1, sizeof *s));
   s->seed = seed, s->lazy = lazy;
-  s->bg = world_open(&s->w, lazy ? CTX_DRIVER_HOST : CTX_DRIVER_MANUAL);
+  s->bg = lazy ? host(&s->w) : manual(&s->w);
   for (int i = 0; i < STEPS; i++) {
     sim_step(s);
     if (i % 64 == 0) sim_compare_all(s);
@@ -1155,7 +1034,7 @@ static void storm_shape(struct storm *t, uint64_t *seed)
 static void storm_open(struct storm *t, uint64_t *seed)
 {
   storm_shape(t, seed);
-  t->c[0] = need(ctx_with_cancel(world_open(&t->w, CTX_DRIVER_MANUAL)));
+  t->c[0] = need(ctx_with_cancel(manual(&t->w)));
   for (size_t i = 1; i < STORM; i++) {
     ctx_context *parent = t->c[t->parent[i]];
     if (t->value[i])
@@ -1171,12 +1050,12 @@ static void storm_run(struct crew *crew, size_t who)
   uint64_t seed = who * 977 + 1;
   meet(crew);
   for (size_t k = 0; k < STORM; k++) {
-    size_t i = k % 8 != 7 ? below(&seed, STORM) : STORM - 1 - k;
+    size_t i = k % 8 != 7 ? (size_t)below(&seed, STORM) : STORM - 1 - k;
     if (t->value[i]) continue;
     if (ctx_cancel(t->c[i])) count(&t->ended[i], 1);
     CHECK(ctx_err(t->c[i]) == CTX_CANCELED);
     CHECK(ctx_done(t->c[t->last[i]]));
-    CHECK(ctx_done(t->c[i + below(&seed, t->last[i] - i + 1)]));
+    CHECK(ctx_done(t->c[i + (size_t)below(&seed, (int64_t)(t->last[i] - i + 1))]));
   }
 }
 
@@ -1231,7 +1110,7 @@ TEST(second_cancel_waits)
 {
   struct race r;
   r.firsts = 0;
-  r.bg = world_open(&r.w, CTX_DRIVER_MANUAL);
+  r.bg = manual(&r.w);
   crew_run(3, second_run, &r);
   CHECK_INT(r.firsts, 300 * ROUNDS);
   world_close(&r.w);
@@ -1267,7 +1146,7 @@ static void birth_run(struct crew *crew, size_t who)
 TEST(children_of_a_cancel)
 {
   struct race r;
-  r.bg = world_open(&r.w, CTX_DRIVER_MANUAL);
+  r.bg = manual(&r.w);
   crew_run(3, birth_run, &r);
   world_close(&r.w);
 }
@@ -1295,7 +1174,7 @@ static void release_run(struct crew *crew, size_t who)
 TEST(release_during_cancel)
 {
   struct race r;
-  r.bg = world_open(&r.w, CTX_DRIVER_MANUAL);
+  r.bg = manual(&r.w);
   crew_run(3, release_run, &r);
   world_close(&r.w);
 }
@@ -1313,7 +1192,7 @@ struct show {
 
 static void show_open(struct show *t, ctx_driver driver)
 {
-  ctx_context *bg = world_open(&t->w, driver);
+  ctx_context *bg = world_open(&t->w, driver, START);
   for (size_t i = 0; i < SHOWS; i++) {
     t->c[i] = need(ctx_with_deadline(bg, 50));
     t->written[i] = 0;
@@ -1401,7 +1280,7 @@ struct pool {
   int64_t attached, ran, stopped; /* atomic: hooks */
 };
 
-static ctx_context *pool_take(struct pool *p, size_t i)
+static ctx_context *pool_take(struct pool *p, int64_t i)
 {
   pthread_mutex_lock(&p->lock[i]);
   ctx_context *c = ctx_retain(p->slot[i]);
@@ -1409,7 +1288,7 @@ static ctx_context *pool_take(struct pool *p, size_t i)
   return c;
 }
 
-static void pool_put(struct pool *p, size_t i, ctx_context *c)
+static void pool_put(struct pool *p, int64_t i, ctx_context *c)
 {
   pthread_mutex_lock(&p->lock[i]);
   ctx_context *old = p->slot[i];
@@ -1421,7 +1300,7 @@ static void pool_put(struct pool *p, size_t i, ctx_context *c)
 static ctx_context *pool_child(struct pool *p, ctx_context *parent, uint64_t *seed)
 {
   switch (below(seed, 6)) {
-  case 0: return ctx_with_timeout(parent, (int64_t)below(seed, 2000));
+  case 0: return ctx_with_timeout(parent, below(seed, 2000));
   case 1: return ctx_with_value(parent, p, p, NULL);
   case 2: return ctx_without_cancel(parent);
   default: return ctx_with_cancel(parent);
@@ -1485,7 +1364,7 @@ static void pool_run(struct crew *crew, size_t who)
 TEST(everything_at_once)
 {
   struct pool p = {.attached = 0};
-  p.bg = world_open(&p.w, CTX_DRIVER_HOST);
+  p.bg = host(&p.w);
   for (size_t i = 0; i < SLOTS; i++) {
     pthread_mutex_init(&p.lock[i], NULL);
     p.slot[i] = need(ctx_with_cancel(p.bg));
