@@ -37,21 +37,25 @@ local rows = {
   { "lua/binding/report.[ch]", "lua/binding/wait.h lua/binding/stack.h" },
   { "lua/binding/drive.[ch]", "lua/binding/report.h core/platform.h" },
   { "lua/binding/wait.c", "lua/binding/drive.h lua/binding/stack.h" },
-  { "lua/binding/handle.[ch]", "lua/binding/wait.h lua/binding/convert.h lua/binding/error.h core/ctx.h" },
+  { "lua/binding/handle.[ch]",
+    "lua/binding/wait.h lua/binding/convert.h lua/binding/error.h core/ctx.h" },
   { "lua/binding/cancel.[ch]", "lua/binding/handle.h lua/binding/convert.h lua/binding/error.h" },
   { "lua/binding/value.[ch]", "lua/binding/cancel.h" },
   { "lua/binding/query.[ch]", "lua/binding/handle.h lua/binding/convert.h lua/binding/error.h" },
   { "lua/binding/anchor.[ch]", "lua/binding/handle.h" },
   { "lua/binding/limit.[ch]",
-    "lua/binding/cancel.h lua/binding/handle.h lua/binding/wait.h lua/binding/convert.h lua/binding/error.h" },
+    "lua/binding/cancel.h lua/binding/handle.h lua/binding/wait.h lua/binding/convert.h "
+    .. "lua/binding/error.h" },
   { "lua/binding/scope.[ch]", "lua/binding/wait.h lua/binding/cancel.h lua/binding/handle.h" },
   { "lua/binding/task.[ch]", "lua/binding/scope.h lua/binding/wait.h lua/binding/cancel.h "
     .. "lua/binding/handle.h lua/binding/limit.h lua/binding/report.h lua/binding/error.h" },
-  { "lua/binding/run.[ch]", "lua/binding/task.h lua/binding/scope.h lua/binding/cancel.h lua/binding/handle.h" },
-  { "lua/binding/on_done.[ch]", "lua/binding/task.h lua/binding/anchor.h lua/binding/cancel.h lua/binding/handle.h "
-    .. "lua/binding/loop.h lua/binding/error.h" },
+  { "lua/binding/run.[ch]",
+    "lua/binding/task.h lua/binding/scope.h lua/binding/cancel.h lua/binding/handle.h" },
+  { "lua/binding/on_done.[ch]", "lua/binding/task.h lua/binding/anchor.h lua/binding/cancel.h "
+    .. "lua/binding/handle.h lua/binding/loop.h lua/binding/error.h" },
   { "lua/binding/sleep.[ch]",
-    "lua/binding/task.h lua/binding/limit.h lua/binding/cancel.h lua/binding/convert.h lua/binding/error.h" },
+    "lua/binding/task.h lua/binding/limit.h lua/binding/cancel.h lua/binding/convert.h "
+    .. "lua/binding/error.h" },
   { "lua/binding/wrap.[ch]", "lua/binding/wait.h" },
   { "lua/binding/module.c", "lua/binding/*.h core/platform.h" },
 

@@ -285,8 +285,8 @@ CTX_API ctx_hook *ctx_after_func(ctx_context *c, ctx_hook_fn *f, void *arg, unsi
 
 /*
  * ctx_hook_init, ctx_hook_attach: the same in memory of the caller; attaching
- * allocates nothing. A hook that has started or been stopped may be attached again; one
- * that is attached is refused.
+ * allocates nothing. A hook that has started, or whose stop has returned, may be
+ * attached again; one that is attached is refused.
  *
  *   owns     borrows 'h' until it has started or been stopped; the attached
  *            hook keeps 'c' alive

@@ -2,7 +2,8 @@
 
 #include "hook.h"
 
-enum hook_state { HOOK_IDLE, HOOK_ATTACHED, HOOK_STARTED, HOOK_STOPPED };
+/* STOPPING: a stop has it, and is about to unlink it. */
+enum hook_state { HOOK_IDLE, HOOK_ATTACHED, HOOK_STARTED, HOOK_STOPPING };
 
 /* A hook that ctx_after_func made. Keeps the engine, whose memory it is, by its background. */
 struct heap_hook {
@@ -127,13 +128,13 @@ static void run(ctx_engine *e, const struct taken *t)
 }
 
 /* Pops the first hook that can still be taken. False: none is left. */
-static bool take_first_locked(ctx_engine *e, struct list *list, enum hook_state as, struct taken *t)
+static bool take_first_locked(ctx_engine *e, struct list *list, struct taken *t)
 {
   while (!list_empty(list)) {
     struct hook *h = LIST_ELEMENT(list->first, struct hook, link);
     unlink_locked(e, h);
     *t = copy(h);
-    if (take(h, as)) return true;
+    if (take(h, HOOK_STARTED)) return true;
   }
   return false;
 }
@@ -141,7 +142,7 @@ static bool take_first_locked(ctx_engine *e, struct list *list, enum hook_state 
 bool hook_run_first_locked(ctx_engine *e, struct list *list)
 {
   struct taken t;
-  bool taken = take_first_locked(e, list, HOOK_STARTED, &t);
+  bool taken = take_first_locked(e, list, &t);
   CTX__UNLOCK(&e->lock);
   if (taken) run(e, &t);
   return taken;
@@ -152,7 +153,7 @@ void hook_drop_all(ctx_engine *e, struct list *list)
   for (;;) {
     struct taken t;
     CTX__LOCK(&e->lock);
-    bool taken = take_first_locked(e, list, HOOK_STOPPED, &t);
+    bool taken = take_first_locked(e, list, &t);
     CTX__UNLOCK(&e->lock);
     if (!taken) return;
     engine_count(e, COUNT_HOOKS, -1);
@@ -233,7 +234,9 @@ static int attach(struct hook *h)
 int ctx_hook_attach(ctx_hook *public, ctx_context *c)
 {
   struct hook *h = inside(public);
-  int refused = CTX__LOAD(&h->state) == HOOK_ATTACHED ? EINVAL : refuse(c, h->f, h->flags);
+  uint32_t state = CTX__LOAD(&h->state);
+  bool busy = state == HOOK_ATTACHED || state == HOOK_STOPPING;
+  int refused = busy ? EINVAL : refuse(c, h->f, h->flags);
   if (refused != 0) return refused;
   h->context = ctx_retain(c);
   h->link.next = h->link.prev = NULL;
@@ -260,9 +263,10 @@ static void detach(struct hook *h)
 bool ctx_hook_stop(ctx_hook *public)
 {
   struct hook *h = inside(public);
-  if (!take(h, HOOK_STOPPED)) return false;
+  if (!take(h, HOOK_STOPPING)) return false;
   detach(h);
   struct taken t = copy(h);
+  CTX__STORE(&h->state, HOOK_IDLE);
   engine_count(t.context->engine, COUNT_HOOKS, -1);
   let_go(&t);
   return true;

@@ -1140,6 +1140,117 @@ TEST(free_after_either)
   check_freed(true);
 }
 
+/* ---- attached late, or again ------------------------------------------ */
+
+TEST(late_inline_runs_at_once)
+{
+  struct world w;
+  int ran = 0;
+  ctx_context *a = ctx_with_timeout(host(&w), 50);
+  w.now_ns = 50; /* nobody has polled or asked */
+  ctx_hook *h = tallied(a, &ran, CTX_HOOK_INLINE);
+  CHECK_INT(ran, 1);
+  CHECK(!ctx_hook_stop(h));
+  release(a, h);
+  world_close(&w);
+}
+
+TEST(unknown_flags)
+{
+  struct world w;
+  int ran = 0;
+  ctx_hook h;
+  ctx_context *a = ctx_with_cancel(host(&w));
+  static const unsigned flags[] = {2, 0xf0, 0x10001, ~0U};
+  for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+    errno = 0;
+    CHECK(ctx_after_func(a, tally, &ran, flags[i]) == NULL);
+    CHECK_INT(errno, EINVAL);
+    ctx_hook_init(&h, tally, &ran, flags[i]);
+    CHECK_INT(ctx_hook_attach(&h, a), EINVAL);
+  }
+  CHECK_INT(counters(&w).hooks, 0);
+  ctx_release(a);
+  world_close(&w);
+}
+
+/* A hook that attaches itself again to its done context, for ever. */
+struct stubborn {
+  ctx_hook hook;
+  int ran;
+};
+
+static void attach_for_ever(ctx_context *c, void *arg)
+{
+  struct stubborn *s = arg;
+  s->ran++;
+  CHECK_INT(ctx_hook_attach(&s->hook, c), 0);
+}
+
+TEST(poll_returns)
+{
+  struct world w;
+  struct stubborn s = {.ran = 0};
+  ctx_context *a = ctx_with_cancel(host(&w));
+  ctx_hook_init(&s.hook, attach_for_ever, &s, 0);
+  CHECK_INT(ctx_hook_attach(&s.hook, a), 0);
+  ctx_cancel(a);
+  for (int i = 1; i <= 3; i++) {
+    CHECK_INT(ctx_engine_poll(w.engine), 1);
+    CHECK_INT(s.ran, i);
+    CHECK(ctx_engine_next(w.engine) <= w.now_ns);
+  }
+  CHECK(ctx_hook_stop(&s.hook));
+  ctx_release(a);
+  world_close(&w);
+}
+
+/* One thread attaches what another stops: each time it runs or is stopped, once. */
+struct pair {
+  ctx_hook hook;
+  bool over;            /* atomic */
+  int64_t stopped, ran; /* atomic */
+};
+
+static void count_ran(ctx_context *c, void *arg)
+{
+  (void)c;
+  count(&((struct pair *)arg)->ran, 1);
+}
+
+static void *stop_thread(void *arg)
+{
+  struct pair *p = arg;
+  while (!__atomic_load_n(&p->over, __ATOMIC_ACQUIRE)) count(&p->stopped, ctx_hook_stop(&p->hook));
+  return NULL;
+}
+
+static void attach_round(struct world *w, struct pair *p, ctx_context *bg, int i)
+{
+  ctx_context *c = need(ctx_with_cancel(bg));
+  if (i % 3 == 0) ctx_cancel(c);
+  CHECK_INT(ctx_hook_attach(&p->hook, c), 0);
+  if (i % 3 == 1) ctx_cancel(c);
+  ctx_engine_poll(w->engine);
+  while (counters(w).hooks != 0) count(&p->stopped, ctx_hook_stop(&p->hook));
+  ctx_release(c);
+}
+
+TEST(attach_against_stop)
+{
+  struct world w;
+  struct pair p = {.over = false};
+  pthread_t thread;
+  ctx_context *bg = host(&w);
+  ctx_hook_init(&p.hook, count_ran, &p, 0);
+  if (pthread_create(&thread, NULL, stop_thread, &p) != 0) abort();
+  for (int i = 0; i < ROUNDS * 10; i++) attach_round(&w, &p, bg, i);
+  __atomic_store_n(&p.over, true, __ATOMIC_RELEASE);
+  pthread_join(thread, NULL);
+  CHECK_INT(p.stopped + p.ran, ROUNDS * 10);
+  world_close(&w);
+}
+
 static const struct test tests[] = {
   T(left_to_the_driver, "H1 runs once after the end, by the next poll and never before"),
   T(left_to_advance, "H1 runs by advance and by poll on a manual engine"),
@@ -1190,6 +1301,11 @@ static const struct test tests[] = {
   T(stop_against_driver, "H2 of a stop and the driver one wins"),
   T(stop_against_stop, "H2 of two stops one answers true"),
   T(attach_against_cancel, "H1 a hook attached during the cancel runs once"),
+  T(late_inline_runs_at_once,
+    "H1 attached after the deadline's instant an inline hook runs at once"),
+  T(unknown_flags, "P1 with unknown flags it is refused"),
+  T(poll_returns, "one that attaches itself again and again does not keep a poll from returning"),
+  T(attach_against_stop, "a stop may race the attaching: it is linked or stopped, never both"),
   T(free_after_stop, "the memory of a hook may go once a racing stop has answered true"),
   T(free_after_either, "the memory of a hook may go once a racing stop has answered false"),
 };
