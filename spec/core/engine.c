@@ -637,6 +637,32 @@ TEST(armed_in_the_past)
   world_close(&w);
 }
 
+/* A hook arms a timer for the past while another is due: that one fires in the same poll. */
+static void arm_for_the_past(ctx_context *c, void *arg)
+{
+  (void)c;
+  arm(arg, 1);
+}
+
+TEST(armed_by_a_hook)
+{
+  struct world w;
+  struct journal j;
+  struct bell b[2];
+  ctx_context *a = ctx_with_cancel(host(&w));
+  bells(b, 2, &j, &w);
+  arm(&b[0], 50);
+  ctx_hook_release(need(ctx_after_func(a, arm_for_the_past, &b[1], 0)));
+  ctx_cancel(a);
+  w.now_ns = 100;
+  ctx_engine_poll(w.engine);
+  RANG(&j, 0);
+  ctx_engine_poll(w.engine);
+  RANG(&j, 1);
+  ctx_release(a);
+  world_close(&w);
+}
+
 TEST(jump)
 {
   struct world w;
@@ -1263,6 +1289,7 @@ static const struct test tests[] = {
   T(poll_counts, "D2 poll does what is due, no more, and counts it"),
   T(next_is_past, "next is past when there is something to do"),
   T(armed_in_a_poll, "a timer armed in a poll waits for the next one"),
+  T(armed_by_a_hook, "a timer that a hook arms for the past waits, and keeps no other waiting"),
   T(armed_in_the_past, "a timer armed in a poll for the past keeps no other from firing"),
   T(jump, "D10 after a jump of the clock all comes in the order of deadlines"),
   T(next_leads_to_the_deadline, "next leads to a deadline in a few polls, never beyond it"),
