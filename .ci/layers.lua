@@ -25,7 +25,7 @@ local rows = {
   { "core/context.h", "core/engine.h core/tree.h core/list.h core/platform.h" },
   { "core/hook.[ch]", "core/context.h core/list.h core/platform.h" },
   { "core/cancel.[ch]", "core/hook.h core/context.h core/platform.h" },
-  { "core/context.c", "core/cancel.h core/cause.h core/platform.h" },
+  { "core/context.c", "core/cause.h core/platform.h" },
   { "core/driver.c", "core/cancel.h core/platform.h" },
   { "core/root.c", "core/hook.h core/context.h core/platform.h" },
 

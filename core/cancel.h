@@ -6,6 +6,9 @@
  * who comes second can wait for the end of the walk. Hooks run, and what only the walk
  * has kept is freed, when no lock is held any more.
  *
+ * A question that comes after the deadline ends the context as well, and so is answered
+ * here; it leaves all hooks to the driver.
+ *
  * Knows context.h, hook.h.
  */
 #ifndef CTX_CANCEL_H

@@ -1,6 +1,5 @@
 #include "platform.h"
 
-#include "cancel.h"
 #include "cause.h"
 #include "context.h"
 
@@ -82,30 +81,6 @@ void ctx_release(ctx_context *c)
 }
 
 /* ---- asking ----------------------------------------------------------- */
-
-/* The context whose own deadline is the effective one of 'c', which has one. */
-static struct deadline_context *deadline_owner(ctx_context *c)
-{
-  int64_t deadline_ns = CTX__LOAD(&c->deadline_ns);
-  for (;;) {
-    struct node *up = node_up(&c->node);
-    if (up == NULL || CTX__LOAD(&context_of_node(up)->deadline_ns) > deadline_ns) break;
-    c = context_of_node(up);
-  }
-  return deadline_context_of(c);
-}
-
-/* The slow half of ctx_err: another word is to be read, or the clock. */
-int ctx__err_asked(const ctx_context *asked)
-{
-  ctx_context *c = context_ending((ctx_context *)(uintptr_t)asked);
-  if (c == NULL) return 0;
-  if (context_state(c) == CTX__LIVE_TIMED &&
-      clock_now(&c->engine->clock) >= CTX__LOAD(&c->deadline_ns))
-    cancel_expired(deadline_owner(c), HOOK_LEAVE_ALL);
-  uint32_t state = context_state(c);
-  return state_is_done(state) ? (int)state : 0;
-}
 
 ctx_cause *ctx_cause_of(const ctx_context *c)
 {
