@@ -48,7 +48,8 @@ local rows = {
     .. "lua/binding/error.h" },
   { "lua/binding/scope.[ch]", "lua/binding/wait.h lua/binding/cancel.h lua/binding/handle.h" },
   { "lua/binding/task.[ch]", "lua/binding/scope.h lua/binding/wait.h lua/binding/cancel.h "
-    .. "lua/binding/handle.h lua/binding/limit.h lua/binding/report.h lua/binding/error.h" },
+    .. "lua/binding/handle.h lua/binding/report.h lua/binding/error.h" },
+  { "lua/binding/join.[ch]", "lua/binding/task.h lua/binding/limit.h lua/binding/report.h" },
   { "lua/binding/run.[ch]",
     "lua/binding/task.h lua/binding/scope.h lua/binding/cancel.h lua/binding/handle.h" },
   { "lua/binding/on_done.[ch]", "lua/binding/task.h lua/binding/anchor.h lua/binding/cancel.h "

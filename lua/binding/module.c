@@ -10,6 +10,7 @@
 #include "cancel.h"
 #include "error.h"
 #include "handle.h"
+#include "join.h"
 #include "on_done.h"
 #include "query.h"
 #include "report.h"
@@ -102,6 +103,8 @@ static void open_all(lua_State *L)
   loop_open(L);
   wait_open(L);
   task_open(L);
+  luaL_setfuncs(L, join_methods, 0);
+  lua_pop(L, 1);
   on_done_open(L);
   scope_open(L);
   value_open(L);

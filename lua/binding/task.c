@@ -3,7 +3,6 @@
 #include "cancel.h"
 #include "error.h"
 #include "handle.h"
-#include "limit.h"
 #include "report.h"
 #include "task.h"
 
@@ -37,7 +36,7 @@ struct task *task_test(lua_State *L, int index)
   return t->cookie == &cookie ? t : NULL;
 }
 
-static struct task *check(lua_State *L, int arg)
+struct task *task_check(lua_State *L, int arg)
 {
   struct task *t = task_test(L, arg);
   if (t == NULL) luaL_typeerror(L, arg, "ctx.task");
@@ -47,6 +46,12 @@ static struct task *check(lua_State *L, int arg)
 static struct task *of_waiter(struct waiter *w)
 {
   return (struct task *)(void *)w;
+}
+
+const char *task_status(struct task *t)
+{
+  waiter_wake_closed(&t->waiter);
+  return t->waiter.ready ? "ready" : status_names[t->status];
 }
 
 struct waiter *task_waiter(struct task *t)
@@ -301,65 +306,6 @@ int task_push_outcome(lua_State *L, int index)
   return n + 1;
 }
 
-static int join_again(lua_State *L, struct waiter *w)
-{
-  struct task *t = check(L, 1);
-  waiter_wake_closed(&t->waiter);
-  if (task_ended(t)) return task_push_outcome(L, 1);
-  if (w == NULL) w = waiter_current(L);
-  ctx_context *c = limit_context(L, 2, w);
-  if (limit_is_over(L, 2)) {
-    lua_pushnil(L);
-    limit_push_err(L, 2);
-    return 2;
-  }
-  w = wait_begin(L, "join");
-  wait_for_row(L, w, &t->joiners);
-  if (c != NULL && handle_test(L, 2) == NULL) wait_for_context(L, w, c);
-  limit_watch(L, 2, w);
-  return wait_park(L, w, join_again);
-}
-
-/* t:join([limit]) -> true, results...; false, error; at the limit nil, err */
-static int bind_join(lua_State *L)
-{
-  struct task *t = check(L, 1);
-  if (&t->waiter == waiter_current(L)) luaL_argerror(L, 1, "a task cannot join itself");
-  limit_check(L, 2);
-  return join_again(L, NULL);
-}
-
-/* t:status() -> "ready", "running", "waiting", "done", "failed" or "canceled" */
-static int bind_status(lua_State *L)
-{
-  struct task *t = check(L, 1);
-  waiter_wake_closed(&t->waiter);
-  lua_pushstring(L, t->waiter.ready ? "ready" : status_names[t->status]);
-  return 1;
-}
-
-/* t:name() -> its name; t:name(s) gives it another */
-static int bind_name(lua_State *L)
-{
-  struct task *t = check(L, 1);
-  if (!lua_isnoneornil(L, 2)) {
-    luaL_checktype(L, 2, LUA_TSTRING);
-    lua_pushvalue(L, 2);
-    lua_setiuservalue(L, 1, WAITER_NAME);
-  }
-  report_push_name(L, 1, &t->waiter);
-  return 1;
-}
-
-static int task_tostring(lua_State *L)
-{
-  struct task *t = check(L, 1);
-  lua_pushliteral(L, "ctx.task: ");
-  report_push_name(L, 1, &t->waiter);
-  lua_concat(L, 2);
-  return 1;
-}
-
 /* ---- giving up -------------------------------------------------------- */
 
 /* Closes the coroutine, which runs its <close> variables, without waits. */
@@ -390,12 +336,14 @@ void task_abandon(lua_State *L, struct world *w, const struct scope *s)
 
 /* ---- metatable -------------------------------------------------------- */
 
-static const luaL_Reg methods[] = {
-  {"join", bind_join},
-  {"status", bind_status},
-  {"name", bind_name},
-  {NULL, NULL},
-};
+static int task_tostring(lua_State *L)
+{
+  struct task *t = task_check(L, 1);
+  lua_pushliteral(L, "ctx.task: ");
+  report_push_name(L, 1, &t->waiter);
+  lua_concat(L, 2);
+  return 1;
+}
 
 const luaL_Reg task_functions[] = {
   {"go", bind_go},
@@ -413,13 +361,16 @@ void task_open(lua_State *L)
     lua_setfield(L, -2, "__name");
     lua_pushliteral(L, "ctx.task");
     lua_setfield(L, -2, "__metatable");
-    luaL_newlib(L, methods);
+    lua_newtable(L);
     lua_setfield(L, -2, "__index");
     lua_pushstring(L, closed_by_stranger);
     lua_rawseti(L, -2, 1);
     lua_pushstring(L, given_up);
     lua_rawseti(L, -2, 2);
+    lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable);
+    lua_replace(L, -2);
   }
-  lua_pop(L, 1);
+  lua_getfield(L, -1, "__index");
+  lua_remove(L, -2);
 }

@@ -5,7 +5,7 @@
  * <close> are closed, and may wait, when it fails. Until it has ended a task is
  * anchored in the loop.
  *
- * Knows wait.h, handle.h, limit.h, scope.h, report.h.
+ * Knows wait.h, cancel.h, scope.h, report.h.
  */
 #ifndef CTX_BINDING_TASK_H
 #define CTX_BINDING_TASK_H
@@ -34,8 +34,12 @@ void task_start_hook(lua_State *L, int base);
 /* Pushes the scope of the current task, or nil. */
 void task_push_scope(lua_State *L);
 
-/* The task at 'index', or NULL. */
+/* The task at 'index', or NULL; the same for an argument, which raises when it is none. */
 struct task *task_test(lua_State *L, int index);
+struct task *task_check(lua_State *L, int arg);
+
+/* "ready", "running", "waiting", "done", "failed" or "canceled". */
+const char *task_status(struct task *t);
 
 struct waiter *task_waiter(struct task *t);
 bool task_ended(const struct task *t);
@@ -53,7 +57,7 @@ void task_abandon(lua_State *L, struct world *w, const struct scope *s);
 
 extern const luaL_Reg task_functions[]; /* c:go, c:async */
 
-/* Makes the metatable, once per state. */
+/* Makes the metatable, once per state, and pushes its table of methods. */
 void task_open(lua_State *L);
 
 #endif
