@@ -11,6 +11,8 @@
 --
 -- @module ctx
 
+if _VERSION ~= "Lua 5.4" then error("ctx needs Lua 5.4, and this is " .. _VERSION, 0) end
+
 local core = require "ctx.core"
 local channel = require "ctx.channel"
 local inspect = require "ctx.inspect"

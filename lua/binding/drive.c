@@ -3,7 +3,8 @@
 #include "drive.h"
 #include "report.h"
 
-/* As many rounds at one instant of virtual time, and it is taken for a loop without end. */
+/* As many rounds of mere yields at one instant of virtual time are taken for a loop without
+ * end. */
 enum { ROUNDS_MAX = 1000000 };
 
 /* The longest sleep in one piece: so late comes at worst a signal that arrives just before
@@ -70,12 +71,17 @@ static void raise_nothing_left(lua_State *L, struct world *w)
              lua_tostring(L, -1));
 }
 
-static void raise_no_progress(lua_State *L, struct world *w)
+/* After a round on a virtual clock: raises when too many in a row were made of yields alone. */
+static void check_progress(lua_State *L, struct world *w)
 {
+  w->rounds = w->progress ? 0 : w->rounds + 1;
+  w->progress = false;
+  if (w->rounds <= ROUNDS_MAX) return;
+  w->rounds = 0;
   report_push(L, w);
   luaL_error(L,
-             "virtual time stands still: %d rounds at one instant, because a task yields "
-             "without ever waiting:%s",
+             "virtual time stands still: %d rounds at one instant in which nothing happened but "
+             "that a task yields:%s",
              (int)ROUNDS_MAX, lua_tostring(L, -1));
 }
 
@@ -136,7 +142,7 @@ int drive(lua_State *L)
     }
     run_round(L, l);
     let_hook_run(L);
-    if (w->is_virtual && ++w->rounds > ROUNDS_MAX) raise_no_progress(L, w);
+    if (w->is_virtual) check_progress(L, w);
   }
   return 0;
 }

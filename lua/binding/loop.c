@@ -217,6 +217,7 @@ void world_make_ready(struct world *w, struct entry *e)
 {
   list_append(&w->ready, &e->link);
   w->ready_count++;
+  w->progress = true;
 }
 
 void world_make_unready(struct world *w, struct entry *e)

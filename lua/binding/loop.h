@@ -46,7 +46,8 @@ struct world {
   size_t ready_count;   /* its length */
   struct list tasks;    /* waiters that have not ended, for reports */
   struct waiter *idle;  /* to be woken when nothing else is ready, before time moves */
-  unsigned long rounds; /* without time having moved */
+  bool progress;        /* something has become ready otherwise than by yielding */
+  unsigned long rounds; /* in a row without progress, at one instant */
 };
 
 struct loop {

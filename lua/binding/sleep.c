@@ -54,7 +54,7 @@ static int sleep_more(lua_State *L, struct waiter *w, int arg, ctx_context *c, w
 {
   if (!lua_isinteger(L, arg)) {
     w->timed_out = true;
-    waiter_wake(w);
+    waiter_yield(w);
     return wait_park(L, w, step);
   }
   if (c != NULL) wait_for_context(L, w, c);
@@ -91,7 +91,8 @@ static int sleep_implied_again(lua_State *L, struct waiter *w)
 {
   ctx_context *c = handle_implied(L, waiter_current(L));
   if (w != NULL && w->timed_out) return 0;
-  return sleep_more(L, wait_begin(L, "sleep"), 1, c, sleep_implied_again);
+  const char *what = lua_isinteger(L, 1) ? "sleep" : "yield";
+  return sleep_more(L, wait_begin(L, what), 1, c, sleep_implied_again);
 }
 
 /* ctx.sleep(seconds): raises the err of the current context when that is done */

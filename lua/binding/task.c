@@ -161,7 +161,7 @@ static void came_back(struct task *t, int results)
   t->status = TASK_WAITING;
   if (t->waiter.parked || t->waiter.world == NULL) return;
   t->waiter.what = "yield";
-  waiter_wake(&t->waiter);
+  waiter_yield(&t->waiter);
   t->status = TASK_READY;
 }
 

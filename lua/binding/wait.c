@@ -13,6 +13,13 @@ void waiter_wake(struct waiter *w)
   world_make_ready(w->world, &w->entry);
 }
 
+void waiter_yield(struct waiter *w)
+{
+  bool progress = w->world->progress;
+  waiter_wake(w);
+  w->world->progress = progress;
+}
+
 bool waiter_wake_closed(struct waiter *w)
 {
   if (w->world == NULL || w->co == NULL || w->ready || w->world->loop->current == w) return false;

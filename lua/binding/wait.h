@@ -93,6 +93,9 @@ int wait_park(lua_State *L, struct waiter *w, wait_step *step);
 /* Puts a waiter that is parked, or about to, into the ready row, if it is not there. */
 void waiter_wake(struct waiter *w);
 
+/* The same, of a waiter that only lets the others run once. */
+void waiter_yield(struct waiter *w);
+
 /* Wakes a task whose coroutine was closed by a stranger while it waited: its turn ends it. */
 bool waiter_wake_closed(struct waiter *w);
 
