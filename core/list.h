@@ -103,21 +103,4 @@ static inline struct list_link *list_pop(struct list *l)
   return k;
 }
 
-/* Appends all of 'from' to 'l' in O(1); 'from' is empty afterwards. */
-static inline void list_append_all(struct list *l, struct list *from)
-{
-  struct list_link *a = l->first, *b = from->first;
-  if (b == NULL) return;
-  from->first = NULL;
-  if (a == NULL) {
-    l->first = b;
-    return;
-  }
-  struct list_link *a_last = a->prev, *b_last = b->prev;
-  a_last->next = b;
-  b->prev = a_last;
-  b_last->next = a;
-  a->prev = b_last;
-}
-
 #endif

@@ -7,7 +7,7 @@
  * A wait that is given a context looks at that one alone; one that is given none, or
  * seconds, watches the current context too, and raises its err.
  *
- * Knows convert.h, handle.h, wait.h.
+ * Knows convert.h, cancel.h, wait.h.
  */
 #ifndef CTX_BINDING_LIMIT_H
 #define CTX_BINDING_LIMIT_H

@@ -4,7 +4,7 @@
  * The hook of the engine only puts it in the ready row; the loop makes a task of it
  * when its turn comes. Until then stop() takes it back.
  *
- * Knows handle.h, anchor.h, loop.h, task.h.
+ * Knows cancel.h, anchor.h, loop.h, task.h.
  */
 #ifndef CTX_BINDING_ON_DONE_H
 #define CTX_BINDING_ON_DONE_H

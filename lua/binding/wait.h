@@ -50,8 +50,8 @@ struct waiter {
   lua_Integer number;   /* of the task, counted from 1 */
   lua_State *co;        /* the coroutine of the task; NULL: the main thread */
   lua_State *top;       /* what of it runs: 'co', or a coroutine of ctx.wrap inside it */
-  bool in_library;      /* ... called by a function of ours in Lua, whose caller is meant */
   const char *what;     /* for reports: the function it waits in; NULL: it does not wait */
+  bool in_library;      /* that one is ours, in Lua: a report names its caller */
   wait_step *step;
   bool ready;     /* in the ready row */
   bool parked;    /* has yielded in wait_park, and not by itself */
