@@ -50,6 +50,7 @@ static bool context_end(ctx_context *c, uint32_t err, ctx_cause *cause, enum hoo
 {
   struct hook_batch batch;
   struct list dead;
+  if (engine_is_dead(c->engine)) return false;
   hook_batch_init(&batch, runner);
   list_init(&dead);
   if (!end_tree(c, err, cause, &batch, &dead)) {
@@ -108,8 +109,10 @@ int ctx__err_asked(const ctx_context *asked)
   ctx_context *c = context_ending((ctx_context *)(uintptr_t)asked);
   if (c == NULL) return 0;
   if (context_state(c) == CTX__LIVE_TIMED &&
-      clock_now(&c->engine->clock) >= CTX__LOAD(&c->deadline_ns))
+      clock_now(&c->engine->clock) >= CTX__LOAD(&c->deadline_ns)) {
+    if (engine_is_dead(c->engine)) return CTX_DEADLINE_EXCEEDED; /* true, but nobody is told */
     cancel_expired(deadline_owner(c), HOOK_LEAVE_ALL);
+  }
   uint32_t state = context_state(c);
   return state_is_done(state) ? (int)state : 0;
 }

@@ -2,6 +2,7 @@
 
 #include "cause.h"
 #include "context.h"
+#include "descriptor.h"
 
 _Static_assert(offsetof(ctx_context, node.state) == 0, "ctx_err reads the first word as the state");
 
@@ -49,6 +50,7 @@ static void free_root(ctx_context *c)
 
 static void context_free(ctx_context *c)
 {
+  descriptor_drop(c);
   if (c->node.kind == NODE_BACKGROUND || c->node.kind == NODE_TODO) {
     free_root(c);
     return;
@@ -61,6 +63,7 @@ static void context_free(ctx_context *c)
 
 void context_free_upwards(ctx_context *c)
 {
+  if (engine_is_dead(c->engine)) return; /* its links may be half made: it is left to the process */
   for (;;) {
     struct node *parent = c->node.parent;
     context_free(c);
@@ -117,6 +120,7 @@ void context_init_root(ctx_context *c, ctx_engine *e, enum node_kind kind, ctx_c
   node_init(&c->node, kind, CTX__LIVE, parent != NULL ? &parent->node : NULL);
   c->engine = e;
   c->values = NULL;
+  list_init(&c->hooks);
 }
 
 static ctx_context *context_new(ctx_context *parent, enum node_kind kind, size_t size)
@@ -126,19 +130,23 @@ static ctx_context *context_new(ctx_context *parent, enum node_kind kind, size_t
     return NULL;
   }
   ctx_engine *e = parent->engine;
+  if (engine_is_dead(e)) {
+    errno = ECHILD;
+    return NULL;
+  }
   ctx_context *c = engine_alloc(e, size);
   if (c == NULL) return NULL;
   node_init(&c->node, kind, CTX__LIVE, &parent->node);
   c->engine = e;
   c->values = parent->values;
+  list_init(&c->hooks);
   engine_count(e, COUNT_CONTEXTS, 1);
   return c;
 }
 
-/* Gives a new context that can end its hooks and its effective deadline. */
+/* Gives a new context that can end its effective deadline. */
 static void begin(ctx_context *c, int64_t deadline_ns)
 {
-  list_init(&c->hooks);
   c->deadline_ns = deadline_ns;
   if (deadline_ns != CTX_NEVER) c->node.state = CTX__LIVE_TIMED;
 }

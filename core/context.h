@@ -20,13 +20,16 @@
 #include "list.h"
 #include "tree.h"
 
+/* Marks of a node. */
+enum { MARK_DESCRIPTOR = 1 }; /* the first in 'hooks' is its descriptor; see descriptor.h */
+
 struct ctx_context {
   struct node node;
   ctx_engine *engine;         /* fixed at birth */
   struct ctx_context *values; /* the nearest value context, itself included; fixed at birth */
-  /* Only where the node can end: */
-  struct list hooks;   /* to run at the end; under node.lock; empty from the end on */
-  int64_t deadline_ns; /* effective; atomic; CTX_NEVER: none */
+  struct list hooks;   /* to run at the end; under node.lock; but for a descriptor, empty from the
+                        end on; and always, in a value context */
+  int64_t deadline_ns; /* only where the node can end: effective; atomic; CTX_NEVER: none */
 };
 
 /* NODE_DEADLINE */

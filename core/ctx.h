@@ -129,6 +129,33 @@ CTX_API ctx_engine *ctx_engine_of(const ctx_context *c);
 /* ctx_strerror: "context canceled", "context deadline exceeded"; for 0 "no error". */
 CTX_API const char *ctx_strerror(int err);
 
+/* ---- waiting ---------------------------------------------------------- */
+
+/*
+ * ctx_wait: blocks the thread until 'c' is done or 'timeout_ns' has passed, on the
+ * clock of its engine. It wakes by itself at a deadline, whether or not a driver runs,
+ * and signals do not end it early. On a context that never ends it lasts as long as the
+ * timeout; with CTX_NEVER for ever. A timeout of 0 or less only asks.
+ *
+ *   owns     borrows
+ *   fails    never; as ctx_err: 0 says that 'c' lives, and the time has passed. In a
+ *            forked child of an engine with a thread it does not block
+ *   threads  any; in a hook it keeps waiting all that comes after that hook
+ */
+CTX_API int ctx_wait(ctx_context *c, int64_t timeout_ns);
+
+/*
+ * ctx_fd: a descriptor that is readable once 'c' is done, for ever: for poll, epoll and
+ * the like. The kernel knows the deadline, so that no driver need run. Do not read it.
+ *
+ *   owns     gives nothing: it is the context's, made at the first call and closed with it;
+ *            contexts that end as one share it
+ *   fails    -1, errno EMFILE, ENOMEM and the like; EAGAIN, where the kernel cannot know
+ *            the deadline (not Linux, or another clock) and there is no driver; ECHILD
+ *   threads  any
+ */
+CTX_API int ctx_fd(ctx_context *c);
+
 /* ---- making contexts -------------------------------------------------- */
 
 /*
@@ -237,6 +264,18 @@ CTX_API bool ctx_cancel(ctx_context *c);
 CTX_API bool ctx_cancel_cause(ctx_context *c, ctx_cause *cause);
 
 /*
+ * ctx_cancel_from_signal: asks the driver to cancel 'c': the one way to end a context
+ * that a signal handler may take. The driver is woken, and ends 'c' as ctx_cancel does.
+ *
+ *   owns     borrows: somebody must hold 'c' while handlers can run that name it; from
+ *            true on the driver holds it, too
+ *   fails    false: 'c' is done or has no end of its own; or its engine has no driver
+ *            that runs (ctx_engine_start), is closed, or is to cancel 16 others first
+ *   threads  any, and in signal handlers; keeps errno
+ */
+CTX_API bool ctx_cancel_from_signal(ctx_context *c);
+
+/*
  * ctx_cause_new: a cause with a text for people ('len' bytes, copied), a code
  * and a pointer for programs. 'drop', unless NULL, is called with 'data' when the
  * last reference goes.
@@ -277,8 +316,9 @@ struct ctx_hook {
  *
  *   owns     gives the hook (ctx_hook_release), which keeps 'c' alive until it
  *            has run or been stopped
- *   fails    NULL, errno ENOMEM; EINVAL, for unknown flags too; EAGAIN: the engine
- *            has no driver; ECANCELED: it is closed. Nothing has changed
+ *   fails    NULL, errno ENOMEM; EINVAL, for unknown flags too; EAGAIN: the engine's
+ *            thread cannot be started; ECANCELED: it is closed; ECHILD: its thread
+ *            lives in the parent process. Nothing has changed
  *   threads  any
  */
 CTX_API ctx_hook *ctx_after_func(ctx_context *c, ctx_hook_fn *f, void *arg, unsigned flags);
@@ -290,7 +330,7 @@ CTX_API ctx_hook *ctx_after_func(ctx_context *c, ctx_hook_fn *f, void *arg, unsi
  *
  *   owns     borrows 'h' until it has started or been stopped; the attached
  *            hook keeps 'c' alive
- *   fails    attach: 0, or EINVAL, EAGAIN or ECANCELED as above
+ *   fails    attach: 0, or EINVAL, EAGAIN, ECANCELED or ECHILD as above
  *   threads  any; one at a time for one hook, but for ctx_hook_stop
  */
 CTX_API void ctx_hook_init(ctx_hook *h, ctx_hook_fn *f, void *arg, unsigned flags);
@@ -303,6 +343,16 @@ CTX_API int ctx_hook_attach(ctx_hook *h, ctx_context *c);
  *   threads  any; does not wait for a function that runs
  */
 CTX_API bool ctx_hook_stop(ctx_hook *h);
+
+/*
+ * ctx_hook_stop_wait: the same, and when it returns the function is not running, on any
+ * thread, and will not. Called inside a hook or timer, of whatever engine, it
+ * does not wait, and answers as ctx_hook_stop: two hooks cannot wait for each other.
+ *
+ *   owns     borrows; an engine that 'h' was ever attached in must not be gone
+ *   threads  any; waits for the function when it runs
+ */
+CTX_API bool ctx_hook_stop_wait(ctx_hook *h);
 
 /*
  * ctx_hook_release: gives up a hook that came from ctx_after_func. Does not stop
@@ -329,7 +379,8 @@ struct ctx_timer {
  * counts as that of the poll. CTX_NEVER only disarms.
  *
  *   owns     borrows 't' while armed, and 'e'; nothing is allocated
- *   fails    arm: 0; EAGAIN: the engine has no driver; ECANCELED: it is closed
+ *   fails    arm: 0; EAGAIN: the engine's thread cannot be started; ECANCELED: it is
+ *            closed; ECHILD: its thread lives in the parent process
  *   threads  any; one at a time for one timer, but for ctx_timer_disarm
  */
 CTX_API void ctx_timer_init(ctx_timer *t, ctx_engine *e, ctx_timer_fn *f, void *arg);
@@ -339,11 +390,15 @@ CTX_API int ctx_timer_arm(ctx_timer *t, int64_t deadline_ns);
  * may just be about to begin on another thread. */
 CTX_API bool ctx_timer_disarm(ctx_timer *t);
 
+/* ctx_timer_disarm_wait: the same, and when it returns the function is not running and will
+ * not; inside a hook or timer it does not wait. See ctx_hook_stop_wait. */
+CTX_API bool ctx_timer_disarm_wait(ctx_timer *t);
+
 /* ---- engines ---------------------------------------------------------- */
 
 /* Who makes time pass. */
 typedef enum ctx_driver {
-  CTX_DRIVER_THREAD = 0, /* a thread of the engine's own: to come, ENOTSUP so far */
+  CTX_DRIVER_THREAD = 0, /* a thread of the engine's own, started when it is first needed */
   CTX_DRIVER_HOST = 1,   /* the host, from its loop: ctx_engine_next, _poll, _fd */
   CTX_DRIVER_MANUAL = 2  /* ctx_engine_advance, for tests and simulation */
 } ctx_driver;
@@ -363,11 +418,27 @@ typedef struct ctx_engine_options {
  * ctx_engine_open: an engine of its own clock, wheel and driver. A child lies in
  * the engine of its parent.
  *
+ * A thread of an engine takes no signals and has a stack of 1 MiB, on which the hooks
+ * and timers run. In a forked child the engines whose thread runs in the parent are dead:
+ * constructors, attach and arm answer ECHILD; to cancel or to release has no effect; what
+ * was done is done, and ctx_err still tells of a deadline. Other engines go on there, if
+ * the process had but one thread. A child is best left by _exit or exec.
+ *
  *   owns     gives the engine (ctx_engine_close); the functions of 'options'
  *            must outlive its last context
- *   fails    NULL, errno ENOMEM; EINVAL; ENOTSUP: that driver is to come
+ *   fails    NULL, errno ENOMEM; EINVAL
  */
 CTX_API ctx_engine *ctx_engine_open(const ctx_engine_options *options);
+
+/*
+ * ctx_engine_start: starts the thread of 'e' now, if it has not started: so that no
+ * later attach or arm finds that it cannot, and ctx_cancel_from_signal finds it running. An engine
+ * driven otherwise needs no start.
+ *
+ *   fails    0; EAGAIN: a thread cannot be started; ECANCELED: 'e' is closed; ECHILD
+ *   threads  any
+ */
+CTX_API int ctx_engine_start(ctx_engine *e);
 
 /*
  * ctx_engine_close: its driver runs no more hooks and timers, and those that
@@ -377,8 +448,9 @@ CTX_API ctx_engine *ctx_engine_open(const ctx_engine_options *options);
  *
  *   owns     takes 'e' when it succeeds
  *   fails    0; EDEADLK: called from a hook or timer of this engine; EINVAL: of
- *            the default engine
- *   threads  no other call that names 'e' may be under way; calls that name its contexts may
+ *            the default engine; ECHILD: its thread lives in the parent process
+ *   threads  no other call that names 'e' may be under way; calls that name its contexts
+ *            may; waits for its thread, and so for the hook or timer that runs there
  */
 CTX_API int ctx_engine_close(ctx_engine *e);
 
@@ -394,6 +466,10 @@ CTX_API ctx_context *ctx_engine_todo(ctx_engine *e);
 /* ctx_engine_now: the instant on the clock of 'e'. */
 CTX_API int64_t ctx_engine_now(const ctx_engine *e);
 
+/* ctx_engine_is_monotonic: whether that is the monotonic clock of the system, which the
+ * kernel can wait for. */
+CTX_API bool ctx_engine_is_monotonic(const ctx_engine *e);
+
 /*
  * ctx_engine_next: an instant at which to call ctx_engine_poll: never later than
  * the next thing to do, sometimes earlier; in the past when there is something
@@ -406,7 +482,7 @@ CTX_API int64_t ctx_engine_next(ctx_engine *e);
  * order of (deadline, arming). Timers that are armed meanwhile, and hooks that are
  * attached meanwhile to done contexts, may have to wait for the next call. Answers
  * how many functions it ran and contexts it ended; 0 at once when somebody, this
- * thread included, is polling this engine already.
+ * thread included, is polling this engine already, or its own thread drives it.
  */
 CTX_API size_t ctx_engine_poll(ctx_engine *e);
 

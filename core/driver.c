@@ -1,46 +1,46 @@
-/*
- * driver - who makes time pass
- *
- * Everything that happens by itself happens here: due contexts end, due timers
- * fire, waiting hooks run, one at a time, each with no lock held.
- */
 #include "platform.h"
 
 #include "cancel.h"
+#include "driver.h"
+#include "interrupt.h"
+
+/* ---- one thing after the other ----------------------------------------- */
 
 /* False: somebody drives 'e' already. */
 static bool begin_driving(ctx_engine *e)
 {
-  CTX__LOCK(&e->lock);
+  engine_lock(e);
   bool mine = !e->driving && !e->closed;
   if (mine) e->driving = true;
-  CTX__UNLOCK(&e->lock);
+  if (mine && e->driver == CTX_DRIVER_THREAD) e->told_ns = INT64_MIN; /* it is awake */
+  engine_unlock(e);
   return mine;
 }
 
 static void end_driving(ctx_engine *e)
 {
-  CTX__LOCK(&e->lock);
+  if (engine_is_dead(e)) return; /* a hook has forked, and this is the child */
+  engine_lock(e);
   e->driving = false;
   engine_rearm_locked(e);
-  CTX__UNLOCK(&e->lock);
+  engine_unlock(e);
 }
 
 /* Does what a popped entry stands for. Called with the engine's lock; it is dropped. */
 static bool fire_locked(ctx_engine *e, struct wheel_entry *entry)
 {
   if (entry->tag == ENTRY_TIMER) {
+    ctx_timer *public = (ctx_timer *)(void *)LIST_ELEMENT(entry, struct timer, entry);
     struct timer t = *LIST_ELEMENT(entry, struct timer, entry);
-    CTX__UNLOCK(&e->lock);
     struct engine_call call;
-    engine_call_begin(e, &call);
-    t.f((ctx_timer *)(void *)LIST_ELEMENT(entry, struct timer, entry), t.arg);
+    engine_call_begin_locked(e, &call, public);
+    t.f(public, t.arg);
     engine_call_end(&call);
     return true;
   }
   struct deadline_context *d = LIST_ELEMENT(entry, struct deadline_context, wish);
   bool alive = node_retain_unless_dead(&d->context.node);
-  CTX__UNLOCK(&e->lock);
+  engine_unlock(e);
   bool ended = alive && cancel_expired(d, HOOK_RUN_INLINE);
   if (alive) ctx_release(&d->context);
   return ended;
@@ -67,7 +67,14 @@ static bool step(ctx_engine *e, struct bounds *b, bool *did)
 {
   bool more = false;
   *did = false;
-  CTX__LOCK(&e->lock);
+  if (engine_is_dead(e)) return false;
+  ctx_context *asked = interrupt_take(e);
+  if (asked != NULL) {
+    *did = ctx_cancel(asked);
+    ctx_release(asked);
+    return true;
+  }
+  engine_lock(e);
   if (!list_empty(&e->queue) && b->hooks > 0) {
     b->hooks--;
     *did = hook_run_first_locked(e, &e->queue);
@@ -75,13 +82,14 @@ static bool step(ctx_engine *e, struct bounds *b, bool *did)
   }
   struct wheel_entry *entry = pop_locked(e, b, &more);
   if (entry == NULL) {
-    CTX__UNLOCK(&e->lock);
+    engine_unlock(e);
     return more;
   }
   *did = fire_locked(e, entry);
-  CTX__LOCK(&e->lock);
+  if (engine_is_dead(e)) return false;
+  engine_lock(e);
   b->hooks = e->queue_count;
-  CTX__UNLOCK(&e->lock);
+  engine_unlock(e);
   return true;
 }
 
@@ -93,19 +101,29 @@ static size_t drive(ctx_engine *e, struct bounds *b)
   return fired;
 }
 
-size_t ctx_engine_poll(ctx_engine *e)
+/* Does what is due by now, so that it comes to an end. */
+static size_t poll_once(ctx_engine *e)
 {
   struct bounds b = {.now_ns = clock_now(&e->clock)};
   if (!begin_driving(e)) return 0;
-  CTX__LOCK(&e->lock);
+  engine_lock(e);
   wheel_set_now(&e->wheel, b.now_ns);
   b.last_order = e->wheel.armings;
   b.hooks = e->queue_count;
-  CTX__UNLOCK(&e->lock);
+  engine_unlock(e);
   size_t fired = drive(e, &b);
   end_driving(e);
   return fired;
 }
+
+/* ---- the host ----------------------------------------------------------- */
+
+size_t ctx_engine_poll(ctx_engine *e)
+{
+  return e->driver != CTX_DRIVER_THREAD ? poll_once(e) : 0;
+}
+
+/* ---- by hand ------------------------------------------------------------ */
 
 /* Does all that is due at the instant 'now_ns' of a manual clock, whatever comes of it. */
 static size_t drive_instant(ctx_engine *e, int64_t now_ns)
@@ -122,7 +140,7 @@ static size_t drive_instant(ctx_engine *e, int64_t now_ns)
 
 int ctx_engine_advance(ctx_engine *e, int64_t ns)
 {
-  if (e->driver != DRIVER_MANUAL || ns < 0) return EINVAL;
+  if (e->driver != CTX_DRIVER_MANUAL || ns < 0) return EINVAL;
   if (engine_calling(e) || !begin_driving(e)) return EDEADLK;
   int64_t until_ns = clock_after(clock_now(&e->clock), ns);
   for (;;) {
@@ -133,4 +151,69 @@ int ctx_engine_advance(ctx_engine *e, int64_t ns)
   clock_set(&e->clock, until_ns);
   end_driving(e);
   return 0;
+}
+
+/* ---- the thread ---------------------------------------------------------- */
+
+/* What is due; then sleep until something is, or becomes so. */
+static void *drive_for_ever(void *arg)
+{
+  ctx_engine *e = arg;
+  while (!engine_is_dead(e) && CTX__LOAD(&e->closed) == 0) {
+    uint32_t seen = CTX__LOAD(&e->alarm);
+    poll_once(e);
+    if (engine_is_dead(e)) break;
+    engine_lock(e);
+    int64_t next_ns = e->told_ns;
+    engine_unlock(e);
+    if (next_ns > CTX__NOW()) CTX__WAIT(&e->alarm, seen, next_ns);
+  }
+  return NULL;
+}
+
+/* This caller is the one that starts the thread. */
+static int start(ctx_engine *e)
+{
+  int failed = CTX__WATCH_FORKS();
+  CTX__STORE(&e->process, CTX__PROCESS());
+  if (failed == 0) failed = CTX__THREAD_START(&e->thread, drive_for_ever, e);
+  if (failed != 0) CTX__STORE(&e->process, 0);
+  CTX__STORE(&e->thread_is, failed == 0 ? THREAD_RUNS : THREAD_NONE);
+  CTX__WAKE(&e->thread_is);
+  return failed == 0 ? 0 : EAGAIN;
+}
+
+int driver_start(ctx_engine *e)
+{
+  int refused = engine_accepts(e);
+  if (refused != 0 || e->driver != CTX_DRIVER_THREAD) return refused;
+  for (;;) {
+    uint32_t is = CTX__LOAD(&e->thread_is);
+    if (is == THREAD_RUNS) return 0;
+    if (is == THREAD_OVER) return ECANCELED;
+    if (is == THREAD_STARTING)
+      CTX__WAIT(&e->thread_is, THREAD_STARTING, INT64_MAX);
+    else if (CTX__CAS(&e->thread_is, &is, THREAD_STARTING))
+      return start(e);
+  }
+}
+
+void driver_stop(ctx_engine *e)
+{
+  for (;;) {
+    uint32_t is = CTX__LOAD(&e->thread_is);
+    if (is == THREAD_OVER) return;
+    if (is == THREAD_STARTING) CTX__WAIT(&e->thread_is, THREAD_STARTING, INT64_MAX);
+    if (is == THREAD_RUNS) {
+      CTX__ADD(&e->alarm, 1);
+      CTX__WAKE(&e->alarm);
+      CTX__THREAD_JOIN(&e->thread);
+    }
+    if (is != THREAD_STARTING && CTX__CAS(&e->thread_is, &is, THREAD_OVER)) return;
+  }
+}
+
+int ctx_engine_start(ctx_engine *e)
+{
+  return driver_start(e);
 }

@@ -2,28 +2,21 @@
 
 #include "engine.h"
 
-_Static_assert(sizeof(struct timer) <= sizeof(ctx_timer), "a ctx_timer has room for a timer");
-
-#ifdef CTX_DEBUG
-_Thread_local int ctx__locks_held;
-#endif
-_Thread_local char ctx__here;
-
 /* ---- the life of an engine -------------------------------------------- */
 
 int engine_check_options(const ctx_engine_options *o)
 {
   bool half_allocator = (o->alloc == NULL) != (o->free == NULL);
   bool known = (unsigned)o->driver <= CTX_DRIVER_MANUAL;
-  bool two_clocks = o->driver == CTX_DRIVER_MANUAL && o->now != NULL;
-  if (half_allocator || !known || two_clocks) return EINVAL;
-  return o->driver == CTX_DRIVER_THREAD ? ENOTSUP : 0;
+  bool two_clocks = o->driver != CTX_DRIVER_HOST && o->now != NULL;
+  return half_allocator || !known || two_clocks ? EINVAL : 0;
 }
 
-void engine_init(ctx_engine *e, const ctx_engine_options *options, enum engine_driver driver)
+void engine_init(ctx_engine *e, const ctx_engine_options *options)
 {
-  *e = (ctx_engine){.driver = driver, .memory = *options, .fd = -1, .fd_armed_ns = INT64_MAX};
-  if (driver == DRIVER_MANUAL)
+  *e = (ctx_engine){
+    .driver = options->driver, .memory = *options, .fd = CTX__FD_NONE, .told_ns = INT64_MAX};
+  if (options->driver == CTX_DRIVER_MANUAL)
     clock_init_manual(&e->clock, options->start_ns);
   else if (options->now != NULL)
     clock_init_host(&e->clock, options->now, options->arg);
@@ -34,11 +27,10 @@ void engine_init(ctx_engine *e, const ctx_engine_options *options, enum engine_d
 
 void engine_close(ctx_engine *e)
 {
-  CTX__LOCK(&e->lock);
+  engine_lock(e);
   CTX__STORE(&e->closed, 1);
-  if (e->fd >= 0) CTX__FD_CLOSE(e->fd);
-  e->fd = -1;
-  CTX__UNLOCK(&e->lock);
+  CTX__FD_CLOSE(&e->fd);
+  engine_unlock(e);
 }
 
 void *engine_alloc(ctx_engine *e, size_t size)
@@ -63,100 +55,148 @@ void engine_count(ctx_engine *e, enum engine_count what, int by)
   CTX__ADD(&e->shard[CTX__SHARD()].count[what], by);
 }
 
+void engine_lock(ctx_engine *e)
+{
+  CTX__LOCK(&e->lock);
+}
+
+void engine_unlock(ctx_engine *e)
+{
+  bool alarming = e->alarming;
+  e->alarming = false;
+  CTX__UNLOCK(&e->lock);
+  if (alarming) CTX__WAKE(&e->alarm);
+}
+
 /* ---- calling out ------------------------------------------------------ */
 
-static CTX__TLS struct engine_call *innermost;
-
-void engine_call_begin(ctx_engine *e, struct engine_call *call)
+void engine_call_begin_locked(ctx_engine *e, struct engine_call *call, const void *what)
 {
+  struct ctx__self *self = CTX__SELF();
+  *call = (struct engine_call){.engine = e, .what = what, .outer = self->calling};
+  list_append(&e->calls, &call->link);
+  engine_unlock(e);
+  self->calling = call;
   CTX__FOREIGN();
-  *call = (struct engine_call){e, innermost};
-  innermost = call;
 }
 
 void engine_call_end(struct engine_call *call)
 {
-  innermost = call->outer;
+  ctx_engine *e = call->engine;
+  CTX__SELF()->calling = call->outer;
+  if (engine_is_dead(e)) return; /* the call has forked, and this is the child */
+  engine_lock(e);
+  list_remove(&e->calls, &call->link);
+  bool awaited = e->awaiting > 0;
+  if (awaited) CTX__ADD(&e->calls_ended, 1);
+  engine_unlock(e);
+  if (awaited) CTX__WAKE(&e->calls_ended);
 }
 
 bool engine_calling(const ctx_engine *e)
 {
-  for (struct engine_call *c = innermost; c != NULL; c = c->outer) {
-    if (c->engine == e) return true;
+  for (struct engine_call *c = CTX__SELF()->calling; c != NULL; c = c->outer) {
+    if (e == NULL || c->engine == e) return true;
   }
   return false;
 }
 
+static bool runs_locked(ctx_engine *e, const void *what)
+{
+  for (struct list_link *k = e->calls.first; k != NULL; k = list_after(&e->calls, k)) {
+    if (LIST_ELEMENT(k, struct engine_call, link)->what == what) return true;
+  }
+  return false;
+}
+
+bool engine_await_call(ctx_engine *e, const void *what)
+{
+  bool waited = false;
+  engine_lock(e);
+  while (runs_locked(e, what)) {
+    uint32_t seen = CTX__LOAD(&e->calls_ended);
+    waited = true;
+    e->awaiting++;
+    engine_unlock(e);
+    CTX__WAIT(&e->calls_ended, seen, INT64_MAX);
+    engine_lock(e);
+    e->awaiting--;
+  }
+  engine_unlock(e);
+  return waited;
+}
+
 /* ---- what waits for the driver ---------------------------------------- */
 
-int engine_accepts(const ctx_engine *e)
+int engine_accepts(ctx_engine *e)
 {
-  if (e->driver == DRIVER_NONE) return EAGAIN;
+  if (engine_is_dead(e)) return ECHILD;
   return CTX__LOAD(&e->closed) != 0 ? ECANCELED : 0;
 }
 
 int64_t engine_next_locked(const ctx_engine *e)
 {
-  return list_empty(&e->queue) ? wheel_next(&e->wheel) : INT64_MIN;
+  if (!list_empty(&e->queue) || CTX__LOAD(&e->signals) != 0) return INT64_MIN;
+  return wheel_next(&e->wheel);
+}
+
+/* A descriptor from before a fork still tells the parent process. */
+static bool has_fd(const ctx_engine *e)
+{
+  return e->fd.fd >= 0 && e->fd_process == CTX__PROCESS();
 }
 
 void engine_rearm_locked(ctx_engine *e)
 {
-  if (e->fd < 0) return;
-  e->fd_armed_ns = engine_next_locked(e);
-  CTX__FD_ARM(e->fd, e->fd_armed_ns);
+  e->told_ns = engine_next_locked(e);
+  if (!has_fd(e)) return;
+  CTX__FD_ARM(&e->fd, e->told_ns);
+  if (CTX__LOAD(&e->signals) != 0) CTX__FD_ARM(&e->fd, INT64_MIN); /* a handler came between */
 }
 
 void engine_wake_locked(ctx_engine *e)
 {
-  if (e->fd >= 0 && engine_next_locked(e) < e->fd_armed_ns) engine_rearm_locked(e);
+  bool has_thread = CTX__LOAD_RELAXED(&e->thread_is) != THREAD_NONE;
+  if (!has_thread && !has_fd(e)) return;
+  int64_t next_ns = engine_next_locked(e);
+  if (next_ns >= e->told_ns) return;
+  e->told_ns = next_ns;
+  if (has_thread) {
+    CTX__ADD(&e->alarm, 1);
+    e->alarming = true;
+  } else {
+    CTX__FD_ARM(&e->fd, next_ns);
+  }
+}
+
+void engine_wake_from_signal(ctx_engine *e)
+{
+  if (e->driver == CTX_DRIVER_THREAD) {
+    CTX__ADD(&e->alarm, 1);
+    CTX__WAKE_FROM_SIGNAL(&e->alarm);
+  } else if (has_fd(e)) {
+    CTX__FD_ARM(&e->fd, INT64_MIN);
+  }
 }
 
 void engine_arm(ctx_engine *e, struct wheel_entry *entry, int64_t deadline_ns)
 {
-  CTX__LOCK(&e->lock);
-  if (!e->closed && e->driver != DRIVER_NONE) {
+  engine_lock(e);
+  if (!e->closed) {
     if (deadline_ns < e->wheel.now_ns) deadline_ns = e->wheel.now_ns;
     wheel_disarm(&e->wheel, entry);
     if (deadline_ns != CTX_NEVER) wheel_arm(&e->wheel, entry, deadline_ns);
     engine_wake_locked(e);
   }
-  CTX__UNLOCK(&e->lock);
+  engine_unlock(e);
 }
 
 bool engine_disarm(ctx_engine *e, struct wheel_entry *entry)
 {
-  CTX__LOCK(&e->lock);
+  engine_lock(e);
   bool armed = wheel_disarm(&e->wheel, entry);
-  CTX__UNLOCK(&e->lock);
+  engine_unlock(e);
   return armed;
-}
-
-/* ---- timers ----------------------------------------------------------- */
-
-void ctx_timer_init(ctx_timer *public, ctx_engine *e, ctx_timer_fn *f, void *arg)
-{
-  struct timer *t = (struct timer *)(void *)public;
-  wheel_entry_init(&t->entry);
-  t->entry.tag = ENTRY_TIMER;
-  t->engine = e;
-  t->f = f;
-  t->arg = arg;
-}
-
-int ctx_timer_arm(ctx_timer *public, int64_t deadline_ns)
-{
-  struct timer *t = (struct timer *)(void *)public;
-  int refused = engine_accepts(t->engine);
-  if (refused != 0) return refused;
-  engine_arm(t->engine, &t->entry, deadline_ns);
-  return 0;
-}
-
-bool ctx_timer_disarm(ctx_timer *public)
-{
-  struct timer *t = (struct timer *)(void *)public;
-  return engine_disarm(t->engine, &t->entry);
 }
 
 /* ---- asking ----------------------------------------------------------- */
@@ -176,45 +216,70 @@ int64_t ctx_engine_now(const ctx_engine *e)
   return clock_now(&e->clock);
 }
 
+bool ctx_engine_is_monotonic(const ctx_engine *e)
+{
+  return clock_is_monotonic(&e->clock);
+}
+
 int64_t ctx_engine_next(ctx_engine *e)
 {
-  CTX__LOCK(&e->lock);
+  if (engine_is_dead(e)) return CTX_NEVER;
+  engine_lock(e);
   int64_t next_ns = engine_next_locked(e);
-  CTX__UNLOCK(&e->lock);
+  engine_unlock(e);
   return next_ns;
+}
+
+/* Opens the descriptor, or makes one that was opened before a fork that of this process. */
+static int open_fd_locked(ctx_engine *e)
+{
+  int failed = CTX__WATCH_FORKS();
+  if (failed != 0) {
+    errno = failed;
+    return -1;
+  }
+  if (e->fd.fd < 0) {
+    if (CTX__FD_OPEN(&e->fd) != 0) return -1;
+  } else if (e->fd_process != CTX__PROCESS()) {
+    if (CTX__FD_RENEW(&e->fd) != 0) return -1;
+  }
+  e->fd_process = CTX__PROCESS();
+  engine_rearm_locked(e);
+  return e->fd.fd;
 }
 
 int ctx_engine_fd(ctx_engine *e)
 {
-  if (e->driver != DRIVER_HOST || !clock_is_monotonic(&e->clock)) {
-    errno = EINVAL;
+  bool possible = e->driver == CTX_DRIVER_HOST && clock_is_monotonic(&e->clock);
+  if (!possible || !CTX__FD_TIMED) {
+    errno = possible ? ENOTSUP : EINVAL;
     return -1;
   }
-  CTX__LOCK(&e->lock);
-  if (e->fd < 0) e->fd = CTX__FD_OPEN();
-  engine_rearm_locked(e);
-  int fd = e->fd;
-  CTX__UNLOCK(&e->lock);
+  engine_lock(e);
+  int fd = open_fd_locked(e);
+  engine_unlock(e);
   return fd;
 }
 
 void ctx_engine_counters(ctx_engine *e, ctx_counters *counters)
 {
-  int64_t sum[COUNTS] = {0};
+  int64_t sum[COUNTS] = {0}, timers = 0;
   for (int i = 0; i < CTX__SHARDS; i++) {
     for (int what = 0; what < COUNTS; what++) sum[what] += CTX__LOAD(&e->shard[i].count[what]);
   }
-  CTX__LOCK(&e->lock);
-  int64_t timers = (int64_t)e->wheel.count;
-  CTX__UNLOCK(&e->lock);
+  if (!engine_is_dead(e)) {
+    engine_lock(e);
+    timers = (int64_t)e->wheel.count;
+    engine_unlock(e);
+  }
   *counters =
     (ctx_counters){.contexts = sum[COUNT_CONTEXTS], .hooks = sum[COUNT_HOOKS], .timers = timers};
 }
 
 const char *ctx__check(ctx_engine *e)
 {
-  CTX__LOCK(&e->lock);
+  engine_lock(e);
   const char *broken = wheel_check(&e->wheel);
-  CTX__UNLOCK(&e->lock);
+  engine_unlock(e);
   return broken;
 }

@@ -1,10 +1,18 @@
 /*
  * engine - whose time it is: a clock, a wheel, and what waits for the driver
  *
- * The engine holds what is to happen; driver.c makes it happen. Two things wait
+ * The engine holds what is to happen; driver.c makes it happen. Three things wait
  * here: entries of the wheel, each of which belongs to a timer of the host or to
- * the deadline of a context (the entry's tag says which), and hooks of contexts
- * that have ended, in the queue.
+ * the deadline of a context (the entry's tag says which); hooks of contexts that
+ * have ended, in the queue; and contexts that signal handlers have asked to cancel.
+ *
+ * Whoever is to make it happen sleeps till an instant that was told him: the kernel's
+ * timer behind the host's descriptor, or the engine's thread, on the word 'alarm'.
+ * What makes that instant earlier tells him anew.
+ *
+ * An engine with a thread belongs to the process of that thread. In a child of that
+ * process it is dead: its locks may be held by threads that are not there, so none
+ * is taken.
  *
  * Lock order: walk, node, engine. The engine lock comes last: under it no other
  * lock is taken, and nothing foreign is called.
@@ -22,13 +30,6 @@
 #include "tree.h"
 #include "wheel.h"
 
-/* Who drives. */
-enum engine_driver {
-  DRIVER_HOST = CTX_DRIVER_HOST,
-  DRIVER_MANUAL = CTX_DRIVER_MANUAL,
-  DRIVER_NONE
-};
-
 /* The tag of a wheel entry: what lies around it. */
 enum { ENTRY_TIMER, ENTRY_CONTEXT };
 
@@ -40,10 +41,23 @@ struct engine_shard {
   char apart[64 - COUNTS * sizeof(int64_t)];
 };
 
+/* A call of a hook or timer that is under way; lies on the stack of its thread. */
+struct engine_call {
+  ctx_engine *engine;
+  const void *what;          /* the hook or timer: its address, which may be all that is left */
+  struct engine_call *outer; /* on the same thread */
+  struct list_link link;     /* in engine->calls */
+};
+
+/* Of an engine's thread; OVER: it will not start, or has been joined. */
+enum engine_thread { THREAD_NONE, THREAD_STARTING, THREAD_RUNS, THREAD_OVER };
+
+enum { SIGNALED_MAX = 16 };
+
 struct ctx_engine {
   struct tree tree; /* of all contexts of this engine */
 
-  enum engine_driver driver; /* fixed at birth, like the next five */
+  ctx_driver driver; /* fixed at birth, like the next five */
   struct clock clock;
   ctx_engine_options memory; /* alloc, free, arg */
   size_t block_size;         /* of the memory block that begins with this engine */
@@ -55,9 +69,22 @@ struct ctx_engine {
   struct list queue;   /* hooks to run, first come first */
   size_t queue_count;  /* its length */
   bool driving;        /* somebody is inside poll or advance */
+  bool alarming;       /* 'alarm' has grown, and the thread is to be woken */
   ctx__atomic closed;  /* nothing is queued or armed any more; may be read without the lock */
-  int fd;              /* -1 until it is asked for */
-  int64_t fd_armed_ns; /* what the kernel was told; INT64_MAX: nothing */
+  struct list calls;   /* of hooks and timers that run now */
+  unsigned awaiting;   /* who wait in engine_await_call */
+  int64_t told_ns;     /* the instant that who sleeps was told; INT64_MAX: none */
+  ctx__fd fd;          /* closed until it is asked for */
+  uint32_t fd_process; /* CTX__PROCESS() when it was opened */
+
+  /* Words that are waited on, or read and written without the lock: */
+  ctx__atomic alarm;       /* grows when the thread is to look again */
+  ctx__atomic calls_ended; /* grows when a call ends that somebody awaits */
+  ctx__atomic thread_is;   /* enum engine_thread */
+  ctx__atomic process;     /* CTX__PROCESS() of the thread's start; 0: none has started */
+  ctx__atomic signals;     /* 1: look into 'signaled' */
+  ctx_context *signaled[SIGNALED_MAX]; /* to be canceled, with a reference; or NULL */
+  ctx__thread thread;                  /* from THREAD_RUNS on */
 
   struct engine_shard shard[CTX__SHARDS]; /* relaxed atomics */
 };
@@ -72,12 +99,11 @@ struct timer {
 
 /* ---- the life of an engine -------------------------------------------- */
 
-/* EINVAL where 'options' contradict each other, ENOTSUP where they ask for what is to come;
- * 0 otherwise. */
+/* EINVAL where 'options' contradict each other, else 0. */
 int engine_check_options(const ctx_engine_options *options);
 
 /* Makes an empty engine; the roots are put in by the caller. */
-void engine_init(ctx_engine *e, const ctx_engine_options *options, enum engine_driver driver);
+void engine_init(ctx_engine *e, const ctx_engine_options *options);
 
 /* Nothing is queued or armed from now on; the descriptor is closed. */
 void engine_close(ctx_engine *e);
@@ -88,26 +114,35 @@ void engine_free(ctx_engine *e, void *block, size_t size);
 
 void engine_count(ctx_engine *e, enum engine_count what, int by);
 
+/* True in a child of the process in which the engine's thread was started. */
+static inline bool engine_is_dead(ctx_engine *e)
+{
+  uint32_t process = CTX__LOAD_RELAXED(&e->process);
+  return process != 0 && process != CTX__PROCESS();
+}
+
+/* The engine's lock. Who drops it wakes the thread, when something has become earlier. */
+void engine_lock(ctx_engine *e);
+void engine_unlock(ctx_engine *e);
+
 /* ---- calling out ------------------------------------------------------ */
 
-/* A call of a hook or timer that is under way; lies on the stack of its thread. */
-struct engine_call {
-  const ctx_engine *engine;
-  struct engine_call *outer;
-};
-
-/* Around every call of a hook or a timer; no lock is held then. */
-void engine_call_begin(ctx_engine *e, struct engine_call *call);
+/* Around every call of a hook or a timer, 'what'. The lock, held at the beginning of the
+ * first, is dropped. In the section of the begin, 'what' ceases to be waiting. */
+void engine_call_begin_locked(ctx_engine *e, struct engine_call *call, const void *what);
 void engine_call_end(struct engine_call *call);
 
-/* True inside a hook or timer of 'e' on this thread. */
+/* True inside a hook or timer of 'e' on this thread; of any engine where 'e' is NULL. */
 bool engine_calling(const ctx_engine *e);
+
+/* Waits for the end of the calls of 'what' that are under way. False: there were none. */
+bool engine_await_call(ctx_engine *e, const void *what);
 
 /* ---- what waits for the driver ---------------------------------------- */
 
-/* 0 where hooks and timers can be given to the driver; EAGAIN: there is none;
- * ECANCELED: the engine is closed. */
-int engine_accepts(const ctx_engine *e);
+/* 0 where hooks and timers can be given to the driver; ECANCELED: the engine is closed;
+ * ECHILD: it is dead. */
+int engine_accepts(ctx_engine *e);
 
 /* Arms 'entry', or moves it; CTX_NEVER disarms it. A closed engine arms nothing. An instant
  * before the one that was driven to last counts as that one: what asks for the past does not
@@ -120,11 +155,14 @@ bool engine_disarm(ctx_engine *e, struct wheel_entry *entry);
 /* The instant of the next thing to do: the past when the queue is not empty. */
 int64_t engine_next_locked(const ctx_engine *e);
 
-/* Tells a descriptor that is out about the next thing to do; after each change
- * that may have made it earlier. */
+/* Tells who sleeps about the next thing to do; after each change that may have made it
+ * earlier. */
 void engine_wake_locked(ctx_engine *e);
 
 /* The same after a change in either direction. */
 void engine_rearm_locked(ctx_engine *e);
+
+/* The same in a signal handler: the instant is now. */
+void engine_wake_from_signal(ctx_engine *e);
 
 #endif

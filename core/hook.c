@@ -1,22 +1,9 @@
 #include "platform.h"
 
+#include "descriptor.h"
 #include "hook.h"
 
-/* STOPPING: a stop has it, and is about to unlink it. */
-enum hook_state { HOOK_IDLE, HOOK_ATTACHED, HOOK_STARTED, HOOK_STOPPING };
-
-/* A hook that ctx_after_func made. Keeps the engine, whose memory it is, by its background. */
-struct heap_hook {
-  struct hook hook;
-  ctx_engine *engine;
-};
-
 _Static_assert(sizeof(struct hook) <= sizeof(ctx_hook), "a ctx_hook has room for a hook");
-
-static struct hook *inside(ctx_hook *h)
-{
-  return (struct hook *)(void *)h;
-}
 
 /* True: the caller has the hook now, and the reference that it holds. */
 static bool take(struct hook *h, enum hook_state as)
@@ -25,12 +12,11 @@ static bool take(struct hook *h, enum hook_state as)
   return CTX__CAS(&h->state, &expected, as);
 }
 
-/* One reference less on a hook on the heap. */
-static void unref(struct hook *h)
+void hook_unref(struct heap_hook *h)
 {
-  if (CTX__SUB_RELEASE(&h->refs, 1) != 1) return;
-  ctx_engine *e = ((struct heap_hook *)(void *)h)->engine;
-  engine_free(e, h, sizeof(struct heap_hook));
+  if (CTX__SUB_RELEASE(&h->hook.refs, 1) != 1) return;
+  ctx_engine *e = h->home;
+  engine_free(e, h, sizeof *h);
   ctx_release(e->background);
 }
 
@@ -42,19 +28,20 @@ struct taken {
   ctx_context *context;
   ctx_hook_fn *f;
   void *arg;
-  struct hook *on_heap; /* which keeps itself until it is let go; or NULL */
+  const struct hook *hook; /* its address, to be known by */
+  struct hook *on_heap;    /* which keeps itself until it is let go; or NULL */
 };
 
 static struct taken copy(struct hook *h)
 {
   bool on_heap = CTX__LOAD_RELAXED(&h->refs) != 0;
-  return (struct taken){h->context, h->f, h->arg, on_heap ? h : NULL};
+  return (struct taken){h->context, h->f, h->arg, h, on_heap ? h : NULL};
 }
 
 /* Gives up what a taken hook has held. */
 static void let_go(const struct taken *t)
 {
-  if (t->on_heap != NULL) unref(t->on_heap);
+  if (t->on_heap != NULL) hook_unref((struct heap_hook *)(void *)t->on_heap);
   ctx_release(t->context);
 }
 
@@ -64,6 +51,7 @@ void hook_batch_init(struct hook_batch *b, enum hook_runner runner)
 {
   b->runner = runner;
   b->used = false;
+  list_init(&b->wake);
   list_init(&b->run);
   list_init(&b->drop);
 }
@@ -71,6 +59,7 @@ void hook_batch_init(struct hook_batch *b, enum hook_runner runner)
 /* Where a hook goes when its context ends; under the engine's lock. */
 static struct list *next_list(ctx_engine *e, const struct hook *h, struct hook_batch *b)
 {
+  if (h->flags == HOOK_SLEEPER) return &b->wake;
   if ((h->flags & CTX_HOOK_INLINE) != 0 && b->runner == HOOK_RUN_INLINE) return &b->run;
   return engine_accepts(e) == 0 ? &e->queue : &b->drop;
 }
@@ -95,11 +84,10 @@ static void unlink_locked(ctx_engine *e, struct hook *h)
   list_remove(h->in, &h->link);
 }
 
-void hook_collect_locked(ctx_context *c, struct hook_batch *b)
+static void collect_all(ctx_context *c, struct hook_batch *b)
 {
-  if (list_empty(&c->hooks)) return;
   ctx_engine *e = c->engine;
-  CTX__LOCK(&e->lock);
+  engine_lock(e);
   struct list_link *k;
   while ((k = list_pop(&c->hooks)) != NULL) {
     struct hook *h = LIST_ELEMENT(k, struct hook, link);
@@ -112,16 +100,27 @@ void hook_collect_locked(ctx_context *c, struct hook_batch *b)
     }
   }
   engine_wake_locked(e);
-  CTX__UNLOCK(&e->lock);
+  engine_unlock(e);
+}
+
+void hook_collect_locked(ctx_context *c, struct hook_batch *b)
+{
+  bool has_descriptor = (c->node.marks & MARK_DESCRIPTOR) != 0;
+  struct list_link *descriptor = has_descriptor ? list_pop(&c->hooks) : NULL;
+  if (!list_empty(&c->hooks)) collect_all(c, b);
+  if (descriptor == NULL) return;
+  list_append(&c->hooks, descriptor);
+  descriptor_signal_locked(c);
 }
 
 /* ---- running ---------------------------------------------------------- */
 
-static void run(ctx_engine *e, const struct taken *t)
+/* Called with the engine's lock, under which the hook was taken; it is dropped. */
+static void run_locked(ctx_engine *e, const struct taken *t)
 {
   struct engine_call call;
+  engine_call_begin_locked(e, &call, t->hook);
   engine_count(e, COUNT_HOOKS, -1);
-  engine_call_begin(e, &call);
   t->f(t->context, t->arg);
   engine_call_end(&call);
   let_go(t);
@@ -143,67 +142,59 @@ bool hook_run_first_locked(ctx_engine *e, struct list *list)
 {
   struct taken t;
   bool taken = take_first_locked(e, list, &t);
-  CTX__UNLOCK(&e->lock);
-  if (taken) run(e, &t);
+  if (taken)
+    run_locked(e, &t);
+  else
+    engine_unlock(e);
   return taken;
+}
+
+/* Takes the first hook of 'list' and gives up what it holds. NULL: there was none. */
+static const struct hook *drop_first(ctx_engine *e, struct list *list)
+{
+  struct taken t;
+  engine_lock(e);
+  bool taken = take_first_locked(e, list, &t);
+  engine_unlock(e);
+  if (!taken) return NULL;
+  engine_count(e, COUNT_HOOKS, -1);
+  let_go(&t);
+  return t.hook;
 }
 
 void hook_drop_all(ctx_engine *e, struct list *list)
 {
-  for (;;) {
-    struct taken t;
-    CTX__LOCK(&e->lock);
-    bool taken = take_first_locked(e, list, &t);
-    CTX__UNLOCK(&e->lock);
-    if (!taken) return;
-    engine_count(e, COUNT_HOOKS, -1);
-    let_go(&t);
+  while (drop_first(e, list) != NULL) continue;
+}
+
+/* A sleeper that was taken stays until it is woken. */
+static void wake_all(ctx_engine *e, struct list *list)
+{
+  const struct hook *h;
+  while ((h = drop_first(e, list)) != NULL) {
+    ctx__atomic *woken = &((struct sleeper *)(uintptr_t)h)->woken;
+    CTX__STORE(woken, 1);
+    CTX__WAKE(woken);
   }
 }
 
 /* Only its own thread fills a batch, but others stop hooks in it: it is looked at under lock. */
 void hook_run_batch(ctx_engine *e, struct hook_batch *b)
 {
-  bool more = b->used;
-  while (more) {
-    CTX__LOCK(&e->lock);
+  if (!b->used) return;
+  wake_all(e, &b->wake);
+  bool more = true;
+  while (more && !engine_is_dead(e)) {
+    engine_lock(e);
     more = hook_run_first_locked(e, &b->run);
   }
-  if (b->used) hook_drop_all(e, &b->drop);
+  if (!engine_is_dead(e)) hook_drop_all(e, &b->drop);
 }
 
 /* ---- attaching -------------------------------------------------------- */
 
-void ctx_hook_init(ctx_hook *public, ctx_hook_fn *f, void *arg, unsigned flags)
-{
-  *inside(public) =
-    (struct hook){.f = f, .arg = arg, .flags = (uint16_t)(flags > UINT16_MAX ? UINT16_MAX : flags)};
-}
-
-/* 0, or why a hook with these flags cannot be attached to 'c'. */
-static int refuse(const ctx_context *c, ctx_hook_fn *f, unsigned flags)
-{
-  if (c == NULL || f == NULL || (flags & ~(unsigned)CTX_HOOK_INLINE) != 0) return EINVAL;
-  return engine_accepts(c->engine);
-}
-
-/* Gives a hook of a context that is done to the driver. ECANCELED: there is none any more. */
-static int attach_queued(ctx_engine *e, struct hook *h)
-{
-  CTX__LOCK(&e->lock);
-  int refused = engine_accepts(e);
-  if (refused == 0) {
-    CTX__STORE(&h->state, HOOK_ATTACHED);
-    enqueue_locked(e, h);
-    engine_wake_locked(e);
-  }
-  CTX__UNLOCK(&e->lock);
-  return refused;
-}
-
-/* True: 'h' hangs on the live context 'end'. From the state on, others may stop it: it is
- * linked in the same section. */
-static bool attach_live(ctx_context *end, struct hook *h)
+/* From the state on, others may stop it: it is linked in the same section. */
+bool hook_hang(ctx_context *end, struct hook *h)
 {
   CTX__LOCK(&end->node.lock);
   bool live = !state_is_done(CTX__LOAD_RELAXED(&end->node.state));
@@ -215,54 +206,54 @@ static bool attach_live(ctx_context *end, struct hook *h)
   return live;
 }
 
-/* Attaches 'h', which holds its context. Answers as ctx_hook_attach. */
-static int attach(struct hook *h)
+int hook_queue(ctx_engine *e, struct hook *h)
 {
-  ctx_context *c = h->context, *end = context_ending(c);
-  if (end == NULL) {
+  engine_lock(e);
+  int refused = engine_accepts(e);
+  if (refused == 0) {
     CTX__STORE(&h->state, HOOK_ATTACHED);
-    return 0;
+    enqueue_locked(e, h);
+    engine_wake_locked(e);
   }
-  if (ctx_err(c) == 0 && attach_live(end, h)) return 0;
-  if ((h->flags & CTX_HOOK_INLINE) == 0) return attach_queued(c->engine, h);
-  struct taken t = copy(h);
-  CTX__STORE(&h->state, HOOK_STARTED);
-  run(c->engine, &t);
-  return 0;
-}
-
-int ctx_hook_attach(ctx_hook *public, ctx_context *c)
-{
-  struct hook *h = inside(public);
-  uint32_t state = CTX__LOAD(&h->state);
-  bool busy = state == HOOK_ATTACHED || state == HOOK_STOPPING;
-  int refused = busy ? EINVAL : refuse(c, h->f, h->flags);
-  if (refused != 0) return refused;
-  h->context = ctx_retain(c);
-  h->link.next = h->link.prev = NULL;
-  engine_count(c->engine, COUNT_HOOKS, 1);
-  refused = attach(h);
-  if (refused == 0) return 0;
-  engine_count(c->engine, COUNT_HOOKS, -1);
-  ctx_release(c);
+  engine_unlock(e);
   return refused;
 }
+
+void hook_run_at_once(ctx_engine *e, struct hook *h)
+{
+  struct taken t = copy(h);
+  engine_lock(e);
+  CTX__STORE(&h->state, HOOK_STARTED);
+  run_locked(e, &t);
+}
+
+bool hook_sleep(struct sleeper *s, ctx_context *end)
+{
+  *s = (struct sleeper){.hook = {.flags = HOOK_SLEEPER, .engine = end->engine}};
+  s->hook.context = ctx_retain(end);
+  engine_count(end->engine, COUNT_HOOKS, 1);
+  if (hook_hang(end, &s->hook)) return true;
+  engine_count(end->engine, COUNT_HOOKS, -1);
+  ctx_release(end);
+  return false;
+}
+
+/* ---- stopping --------------------------------------------------------- */
 
 /* Takes a stopped hook out of the list it lies in, if any. Its context is alive. */
 static void detach(struct hook *h)
 {
   ctx_context *end = context_ending(h->context);
-  if (end == NULL) return;
+  if (end == NULL || engine_is_dead(end->engine)) return;
   CTX__LOCK(&end->node.lock);
-  CTX__LOCK(&end->engine->lock);
+  engine_lock(end->engine);
   if (list_linked(&h->link)) unlink_locked(end->engine, h);
-  CTX__UNLOCK(&end->engine->lock);
+  engine_unlock(end->engine);
   CTX__UNLOCK(&end->node.lock);
 }
 
-bool ctx_hook_stop(ctx_hook *public)
+bool hook_stop(struct hook *h)
 {
-  struct hook *h = inside(public);
   if (!take(h, HOOK_STOPPING)) return false;
   detach(h);
   struct taken t = copy(h);
@@ -270,34 +261,4 @@ bool ctx_hook_stop(ctx_hook *public)
   engine_count(t.context->engine, COUNT_HOOKS, -1);
   let_go(&t);
   return true;
-}
-
-/* ---- hooks on the heap ------------------------------------------------ */
-
-ctx_hook *ctx_after_func(ctx_context *c, ctx_hook_fn *f, void *arg, unsigned flags)
-{
-  int refused = refuse(c, f, flags);
-  if (refused != 0) {
-    errno = refused;
-    return NULL;
-  }
-  ctx_engine *e = c->engine;
-  struct heap_hook *h = engine_alloc(e, sizeof *h);
-  if (h == NULL) return NULL;
-  ctx_hook *public = (ctx_hook *)(void *)h;
-  ctx_hook_init(public, f, arg, flags);
-  h->hook.refs = 2; /* the caller's, and its own until it has run or been stopped */
-  h->engine = e;
-  ctx_retain(e->background);
-  refused = ctx_hook_attach(public, c);
-  if (refused == 0) return public;
-  h->hook.refs = 1;
-  unref(&h->hook);
-  errno = refused;
-  return NULL;
-}
-
-void ctx_hook_release(ctx_hook *public)
-{
-  if (public != NULL) unref(inside(public));
 }

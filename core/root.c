@@ -8,7 +8,9 @@
 #include "platform.h"
 
 #include "context.h"
+#include "driver.h"
 #include "hook.h"
+#include "interrupt.h"
 
 struct root {
   ctx_engine engine; /* first: the block is freed by this address */
@@ -16,9 +18,9 @@ struct root {
   ctx_context todo;
 };
 
-static void root_init(struct root *r, const ctx_engine_options *options, enum engine_driver driver)
+static void root_init(struct root *r, const ctx_engine_options *options)
 {
-  engine_init(&r->engine, options, driver);
+  engine_init(&r->engine, options);
   r->engine.block_size = sizeof *r;
   r->engine.background = &r->background;
   r->engine.todo = &r->todo;
@@ -33,7 +35,7 @@ static ctx__once standard_once = CTX__ONCE_INIT;
 
 static void open_standard(void)
 {
-  root_init(&standard, &(ctx_engine_options){0}, DRIVER_NONE);
+  root_init(&standard, &(ctx_engine_options){0});
   node_immortalize(&standard.background.node);
   node_immortalize(&standard.todo.node);
 }
@@ -67,16 +69,19 @@ ctx_engine *ctx_engine_open(const ctx_engine_options *options)
     errno = ENOMEM;
     return NULL;
   }
-  root_init(r, options, (enum engine_driver)options->driver);
+  root_init(r, options);
   return &r->engine;
 }
 
 int ctx_engine_close(ctx_engine *e)
 {
-  if (e->driver == DRIVER_NONE) return EINVAL;
+  if (e == &standard.engine) return EINVAL;
+  if (engine_is_dead(e)) return ECHILD;
   if (engine_calling(e)) return EDEADLK;
   engine_close(e);
+  driver_stop(e);
   hook_drop_all(e, &e->queue);
+  for (ctx_context *c; (c = interrupt_take(e)) != NULL;) ctx_release(c);
   ctx_context *background = e->background;
   ctx_release(e->todo);
   ctx_release(background);

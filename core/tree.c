@@ -19,6 +19,7 @@ void node_init(struct node *n, enum node_kind kind, uint32_t state, struct node 
   n->lock = 0;
   n->kind = (uint8_t)kind;
   n->inherited = 0;
+  n->marks = 0;
   n->parent = parent;
   n->sibling.next = n->sibling.prev = NULL;
   n->end.cause = NULL;

@@ -46,6 +46,7 @@ struct node {
   ctx__lock lock;    /* guards 'children', their 'sibling', the end, and what context.h adds */
   uint8_t kind;      /* enum node_kind; fixed at birth */
   uint8_t inherited; /* the end came from above; published by 'state' */
+  uint8_t marks;     /* for the owner of the node; under 'lock' */
   struct node *parent; /* strong; fixed at birth; NULL in a background */
   union {
     struct list children; /* own end: weak; empty from the end on */

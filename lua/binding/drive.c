@@ -100,7 +100,8 @@ static void sleep_until(lua_State *L, struct world *w, int64_t next_ns)
   int64_t now_ns = ctx_engine_now(w->engine);
   if (next_ns <= now_ns) return;
   bool in_pieces = next_ns - now_ns > slice_ns;
-  CTX__SLEEP_UNTIL(in_pieces ? now_ns + slice_ns : next_ns);
+  static const ctx__atomic nobody_wakes;
+  CTX__WAIT(&nobody_wakes, 0, in_pieces ? now_ns + slice_ns : next_ns);
   let_hook_run(L);
   if (in_pieces) wake_closed(w);
 }

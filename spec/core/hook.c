@@ -759,24 +759,6 @@ TEST(attached_in_its_function)
 
 /* ---- where it cannot be registered ------------------------------------ */
 
-TEST(no_driver)
-{
-  int ran = 0;
-  ctx_hook h;
-  ctx_context *a = ctx_with_cancel(ctx_background());
-  for (unsigned flags = 0; flags <= CTX_HOOK_INLINE; flags++) {
-    errno = 0;
-    CHECK(ctx_after_func(a, tally, &ran, flags) == NULL);
-    CHECK_INT(errno, EAGAIN);
-    ctx_hook_init(&h, tally, &ran, flags);
-    CHECK_INT(ctx_hook_attach(&h, a), EAGAIN);
-    CHECK(!ctx_hook_stop(&h));
-  }
-  ctx_cancel(a);
-  CHECK_INT(ran, 0);
-  ctx_release(a);
-}
-
 TEST(no_context)
 {
   int ran = 0;
@@ -1287,7 +1269,6 @@ static const struct test tests[] = {
   T(freed_by_its_function, "the memory of a hook may go in its function"),
   T(attached_in_its_function, "a hook can be attached again in its function"),
 
-  T(no_driver, "H5 without a driver registration fails with EAGAIN"),
   T(no_context, "P1 a NULL context is refused with EINVAL"),
   T(closed_engine_refuses, "a closed engine refuses hooks with ECANCELED"),
   T(close_drops_what_waits, "closing an engine drops the hooks that wait for its driver"),

@@ -1,0 +1,19 @@
+/*
+ * interrupt - what a signal handler has asked to cancel
+ *
+ * A handler may take no lock and no memory. It retains the context, puts it into a free
+ * place of its engine, and wakes the driver, which takes it from there and cancels it.
+ *
+ * Knows context.h.
+ */
+#ifndef CTX_INTERRUPT_H
+#define CTX_INTERRUPT_H
+
+#include "platform.h"
+
+#include "context.h"
+
+/* Takes a context that was asked for, with its reference; NULL: there is none. */
+ctx_context *interrupt_take(ctx_engine *e);
+
+#endif

@@ -1,0 +1,277 @@
+#include "platform.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+#if CTX__FD_TIMED
+#include <linux/futex.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#endif
+
+_Thread_local struct ctx__self ctx__self;
+
+/* ---- time --------------------------------------------------------------- */
+
+int64_t ctx__now(void)
+{
+  struct timespec t;
+  if (clock_gettime(CLOCK_MONOTONIC, &t) != 0) abort();
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static struct timespec timespec_of(int64_t ns)
+{
+  if (ns < 0) ns = 0;
+  return (struct timespec){(time_t)(ns / 1000000000), (long)(ns % 1000000000)};
+}
+
+/* ---- waiting -------------------------------------------------------------- */
+
+#if CTX__FD_TIMED
+
+void ctx__wait(const ctx__atomic *p, uint32_t seen, int64_t until_ns)
+{
+  struct timespec until = timespec_of(until_ns);
+  syscall(SYS_futex, p, FUTEX_WAIT_BITSET_PRIVATE, seen, until_ns != INT64_MAX ? &until : NULL,
+          NULL, FUTEX_BITSET_MATCH_ANY);
+}
+
+void ctx__wake(const ctx__atomic *p, bool all)
+{
+  syscall(SYS_futex, p, FUTEX_WAKE_PRIVATE, all ? INT32_MAX : 1, NULL, NULL, 0);
+}
+
+void ctx__wake_from_signal(const ctx__atomic *p)
+{
+  int error = errno;
+  ctx__wake(p, true);
+  errno = error;
+}
+
+#else
+
+/*
+ * Words that threads sleep on share a few rooms, by their address. Who wakes never looks
+ * at the word. To wake takes a mutex, which a signal handler may not: so who sleeps looks
+ * at the word again from time to time.
+ */
+enum { ROOMS = 16 };
+
+static const int64_t slice_ns = 20000000;
+
+static struct room {
+  pthread_mutex_t mutex;
+  pthread_cond_t cond;
+} rooms[ROOMS];
+static pthread_once_t rooms_once = PTHREAD_ONCE_INIT;
+
+static void open_rooms(void)
+{
+  for (int i = 0; i < ROOMS; i++) {
+    pthread_condattr_t attr;
+    bool ok = pthread_mutex_init(&rooms[i].mutex, NULL) == 0 && pthread_condattr_init(&attr) == 0;
+#ifndef __APPLE__
+    ok = ok && pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0;
+#endif
+    if (!ok || pthread_cond_init(&rooms[i].cond, &attr) != 0) abort();
+    pthread_condattr_destroy(&attr);
+  }
+}
+
+static struct room *room_of(const ctx__atomic *p)
+{
+  pthread_once(&rooms_once, open_rooms);
+  return &rooms[((uintptr_t)p >> 4) % ROOMS];
+}
+
+static void sleep_in(struct room *r, int64_t until_ns)
+{
+#ifdef __APPLE__
+  int64_t left_ns = until_ns - ctx__now();
+  struct timespec left = timespec_of(left_ns);
+  if (left_ns > 0) pthread_cond_timedwait_relative_np(&r->cond, &r->mutex, &left);
+#else
+  struct timespec until = timespec_of(until_ns);
+  pthread_cond_timedwait(&r->cond, &r->mutex, &until);
+#endif
+}
+
+void ctx__wait(const ctx__atomic *p, uint32_t seen, int64_t until_ns)
+{
+  struct room *r = room_of(p);
+  int64_t slice_end_ns = ctx__now() + slice_ns;
+  pthread_mutex_lock(&r->mutex);
+  if (CTX__LOAD(p) == seen) sleep_in(r, until_ns < slice_end_ns ? until_ns : slice_end_ns);
+  pthread_mutex_unlock(&r->mutex);
+}
+
+void ctx__wake(const ctx__atomic *p, bool all)
+{
+  (void)all; /* others may sleep in the same room */
+  struct room *r = room_of(p);
+  pthread_mutex_lock(&r->mutex);
+  pthread_cond_broadcast(&r->cond);
+  pthread_mutex_unlock(&r->mutex);
+}
+
+void ctx__wake_from_signal(const ctx__atomic *p)
+{
+  (void)p;
+}
+
+#endif
+
+/* The three-state mutex of Drepper, "Futexes are tricky" (2011), after a short spin. */
+void ctx__lock_slow(ctx__lock *l)
+{
+  for (int spin = 0; spin < 64; spin++) {
+    uint32_t expected = 0;
+    if (CTX__LOAD_RELAXED(l) == 0 && CTX__CAS(l, &expected, 1)) return;
+  }
+  while (__atomic_exchange_n(l, 2, __ATOMIC_ACQUIRE) != 0) ctx__wait(l, 2, INT64_MAX);
+}
+
+/* ---- threads and processes ------------------------------------------------ */
+
+/* Hooks of the host run on this stack; only the pages that they touch are real. */
+static const size_t stack_size = 1 << 20;
+
+struct start {
+  void *(*f)(void *);
+  void *arg;
+};
+
+static void *exact(void *arg)
+{
+  struct start start = *(struct start *)arg;
+  free(arg);
+#if CTX__FD_TIMED
+  prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL); /* wakes without the usual 50 us of slack */
+#endif
+  return start.f(start.arg);
+}
+
+static int start_with(ctx__thread *t, struct start *start)
+{
+  pthread_attr_t attr;
+  sigset_t all, before;
+  int failed = pthread_attr_init(&attr);
+  if (failed != 0) return failed;
+  sigfillset(&all);
+  failed = pthread_attr_setstacksize(&attr, stack_size);
+  if (failed == 0) failed = pthread_sigmask(SIG_SETMASK, &all, &before);
+  if (failed == 0) {
+    failed = pthread_create(t, &attr, exact, start);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+  }
+  pthread_attr_destroy(&attr);
+  return failed;
+}
+
+int ctx__thread_start(ctx__thread *t, void *(*f)(void *), void *arg)
+{
+  struct start *start = malloc(sizeof *start);
+  if (start == NULL) return ENOMEM;
+  *start = (struct start){f, arg};
+  int failed = start_with(t, start);
+  if (failed != 0) free(start);
+  return failed;
+}
+
+uint32_t ctx__process = 1;
+static int watch_failed;
+static pthread_once_t watch_once = PTHREAD_ONCE_INIT;
+
+static void in_child(void)
+{
+  ctx__process++;
+}
+
+static void watch(void)
+{
+  watch_failed = pthread_atfork(NULL, NULL, in_child);
+}
+
+int ctx__watch_forks(void)
+{
+  pthread_once(&watch_once, watch);
+  return watch_failed;
+}
+
+/* ---- descriptors ------------------------------------------------------------ */
+
+#if CTX__FD_TIMED
+
+int ctx__fd_open(ctx__fd *f)
+{
+  f->write = -1;
+  f->fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+  return f->fd >= 0 ? 0 : -1;
+}
+
+void ctx__fd_arm(const ctx__fd *f, int64_t ns)
+{
+  struct itimerspec t = {{0, 0}, {0, 0}};
+  int error = errno;
+  if (ns != INT64_MAX) t.it_value = timespec_of(ns > 0 ? ns : 1);
+  timerfd_settime(f->fd, TFD_TIMER_ABSTIME, &t, NULL);
+  errno = error;
+}
+
+#else
+
+static bool prepare(int fd)
+{
+  return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
+}
+
+int ctx__fd_open(ctx__fd *f)
+{
+  int ends[2];
+  if (pipe(ends) != 0) return -1;
+  *f = (ctx__fd){ends[0], ends[1]};
+  if (prepare(ends[0]) && prepare(ends[1])) return 0;
+  int error = errno;
+  ctx__fd_close(f);
+  errno = error;
+  return -1;
+}
+
+/* Readable now or not at all. */
+void ctx__fd_arm(const ctx__fd *f, int64_t ns)
+{
+  char bytes[16];
+  int error = errno;
+  while (read(f->fd, bytes, sizeof bytes) > 0) continue;
+  if (ns <= ctx__now()) (void)!write(f->write, "", 1);
+  errno = error;
+}
+
+#endif
+
+static bool move_to(int fd, int number)
+{
+  if (fd < 0) return true;
+  bool moved = dup2(fd, number) >= 0 && fcntl(number, F_SETFD, FD_CLOEXEC) == 0;
+  close(fd);
+  return moved;
+}
+
+int ctx__fd_renew(ctx__fd *f)
+{
+  ctx__fd renewed;
+  if (ctx__fd_open(&renewed) != 0) return -1;
+  return move_to(renewed.fd, f->fd) && move_to(renewed.write, f->write) ? 0 : -1;
+}
+
+void ctx__fd_close(ctx__fd *f)
+{
+  if (f->fd >= 0) close(f->fd);
+  if (f->write >= 0) close(f->write);
+  f->fd = f->write = -1;
+}

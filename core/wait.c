@@ -1,0 +1,87 @@
+/*
+ * wait - how a thread, or a poll, waits for the end of a context
+ *
+ * A thread hangs a sleeper on the context and sleeps on its word. On the monotonic clock
+ * it wakes by itself at the deadline and when its time is over, and so needs no driver. On
+ * another clock nobody can say when that is: there it looks from time to time.
+ */
+#include "platform.h"
+
+#include "descriptor.h"
+#include "driver.h"
+#include "hook.h"
+
+/* How often a clock that is not the kernel's is looked at. */
+static const int64_t slice_ns = 5000000;
+
+/* ---- a thread ------------------------------------------------------------ */
+
+/* The instant, on the monotonic clock, to look again. */
+static int64_t next_look(const ctx_context *c, int64_t until_ns)
+{
+  int64_t deadline_ns = ctx_deadline(c);
+  int64_t first_ns = deadline_ns < until_ns ? deadline_ns : until_ns;
+  if (first_ns == CTX_NEVER || clock_is_monotonic(&c->engine->clock)) return first_ns;
+  return clock_after(CTX__NOW(), slice_ns);
+}
+
+static int sleep_until(ctx_context *c, const struct sleeper *s, int64_t until_ns)
+{
+  int err;
+  while ((err = ctx_err(c)) == 0 && clock_now(&c->engine->clock) < until_ns)
+    CTX__WAIT(&s->woken, 0, next_look(c, until_ns));
+  return err;
+}
+
+/* Takes the sleeper back: nobody else has it from here on. */
+static void get_up(struct sleeper *s)
+{
+  if (hook_stop(&s->hook)) return;
+  while (CTX__LOAD(&s->woken) == 0) CTX__WAIT(&s->woken, 0, INT64_MAX);
+}
+
+/* On what never ends, a word that nobody wakes. */
+static int sleep_alone(ctx_context *c, int64_t until_ns)
+{
+  struct sleeper s = {.woken = 0};
+  return sleep_until(c, &s, until_ns);
+}
+
+int ctx_wait(ctx_context *c, int64_t timeout_ns)
+{
+  ctx_context *end = context_ending(c);
+  int err = ctx_err(c);
+  if (err != 0 || timeout_ns <= 0 || engine_is_dead(c->engine)) return err;
+  int64_t until_ns = clock_after(clock_now(&c->engine->clock), timeout_ns);
+  if (end == NULL) return sleep_alone(c, until_ns);
+  struct sleeper s;
+  if (!hook_sleep(&s, end)) return ctx_err(c);
+  err = sleep_until(c, &s, until_ns);
+  get_up(&s);
+  return err;
+}
+
+/* ---- a poll --------------------------------------------------------------- */
+
+/* The context whose descriptor is that of 'c': the one that ends, or what has no end of its own
+ * and no other's. */
+static ctx_context *descriptor_owner(ctx_context *c)
+{
+  if (context_ending(c) != NULL) return context_ending(c);
+  while (c->node.kind == NODE_VALUE) c = context_of_node(c->node.parent);
+  return c;
+}
+
+int ctx_fd(ctx_context *c)
+{
+  ctx_engine *e = c->engine;
+  bool timed = CTX__FD_TIMED && clock_is_monotonic(&e->clock);
+  bool by_driver = !timed && ctx_deadline(c) != CTX_NEVER;
+  int refused = engine_is_dead(e) ? ECHILD : by_driver ? driver_start(e) : 0;
+  if (refused != 0) {
+    errno = refused;
+    return -1;
+  }
+  (void)ctx_err(c); /* past its deadline it ends here */
+  return descriptor_open(descriptor_owner(c));
+}
