@@ -155,12 +155,14 @@ int ctx_engine_advance(ctx_engine *e, int64_t ns)
 
 /* ---- the thread ---------------------------------------------------------- */
 
-/* What is due; then sleep until something is, or becomes so. */
+/* What is due; then sleep until something is, or becomes so. The alarm is read before all that
+ * it tells of, 'closed' too: what changes after that read does not let the thread sleep. */
 static void *drive_for_ever(void *arg)
 {
   ctx_engine *e = arg;
-  while (!engine_is_dead(e) && CTX__LOAD(&e->closed) == 0) {
+  for (;;) {
     uint32_t seen = CTX__LOAD(&e->alarm);
+    if (engine_is_dead(e) || CTX__LOAD(&e->closed) != 0) break;
     poll_once(e);
     if (engine_is_dead(e)) break;
     engine_lock(e);
