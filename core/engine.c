@@ -28,7 +28,7 @@ void engine_init(ctx_engine *e, const ctx_engine_options *options)
 void engine_close(ctx_engine *e)
 {
   engine_lock(e);
-  CTX__STORE(&e->closed, 1);
+  CTX__EXCHANGE(&e->closed, 1); /* see interrupt.c */
   CTX__FD_CLOSE(&e->fd);
   engine_unlock(e);
 }

@@ -22,6 +22,25 @@ static bool put(ctx_engine *e, ctx_context *c)
   return false;
 }
 
+/* Takes 'c' out again. False: somebody has done so. */
+static bool withdraw(ctx_engine *e, ctx_context *c)
+{
+  for (int i = 0; i < SIGNALED_MAX; i++) {
+    ctx_context *in = c;
+    if (!CTX__CAS(&e->signaled[i], &in, NULL)) continue;
+    node_release(&c->node); /* not the last one, as in put */
+    return true;
+  }
+  return false;
+}
+
+/* Both this and the close change the word: so one of the two comes first, and is seen. */
+static bool still_open(ctx_engine *e)
+{
+  uint32_t open = 0;
+  return CTX__CAS(&e->closed, &open, 0);
+}
+
 ctx_context *interrupt_take(ctx_engine *e)
 {
   if (CTX__LOAD(&e->signals) == 0) return NULL;
@@ -43,6 +62,7 @@ bool ctx_cancel_from_signal(ctx_context *c)
   ctx_engine *e = c->engine;
   if (engine_accepts(e) != 0 || !has_driver(e) || !put(e, c)) return false;
   CTX__EXCHANGE(&e->signals, 1);
+  if (!still_open(e) && withdraw(e, c)) return false; /* who closes has looked already */
   engine_wake_from_signal(e);
   return true;
 }
