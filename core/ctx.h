@@ -505,12 +505,15 @@ CTX_API int ctx_engine_fd(ctx_engine *e);
  */
 CTX_API int ctx_engine_advance(ctx_engine *e, int64_t ns);
 
-/* What lives in an engine; all zero when nothing was forgotten. */
+/* What lives in an engine; but for a thread that drives it, and a descriptor it was asked for,
+ * all zero when nothing was forgotten. */
 typedef struct ctx_counters {
   int64_t contexts; /* not yet freed, but for the roots */
   int64_t hooks;    /* attached or waiting for the driver */
   int64_t timers;   /* armed: ctx_timer and deadlines of contexts */
-  int64_t ctx__reserved[5];
+  int64_t threads;  /* of its own: 1 while one drives it */
+  int64_t fds;      /* open: its own, and those of contexts */
+  int64_t ctx__reserved[3];
 } ctx_counters;
 
 CTX_API void ctx_engine_counters(ctx_engine *e, ctx_counters *counters);

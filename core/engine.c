@@ -263,17 +263,22 @@ int ctx_engine_fd(ctx_engine *e)
 
 void ctx_engine_counters(ctx_engine *e, ctx_counters *counters)
 {
-  int64_t sum[COUNTS] = {0}, timers = 0;
+  int64_t sum[COUNTS] = {0}, timers = 0, fds = 0, threads = 0;
   for (int i = 0; i < CTX__SHARDS; i++) {
     for (int what = 0; what < COUNTS; what++) sum[what] += CTX__LOAD(&e->shard[i].count[what]);
   }
   if (!engine_is_dead(e)) {
     engine_lock(e);
     timers = (int64_t)e->wheel.count;
+    fds = e->fd.fd >= 0;
+    threads = CTX__LOAD(&e->thread_is) == THREAD_RUNS;
     engine_unlock(e);
   }
-  *counters =
-    (ctx_counters){.contexts = sum[COUNT_CONTEXTS], .hooks = sum[COUNT_HOOKS], .timers = timers};
+  *counters = (ctx_counters){.contexts = sum[COUNT_CONTEXTS],
+                             .hooks = sum[COUNT_HOOKS],
+                             .timers = timers,
+                             .threads = threads,
+                             .fds = sum[COUNT_FDS] + fds};
 }
 
 const char *ctx__check(ctx_engine *e)

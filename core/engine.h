@@ -33,7 +33,7 @@
 /* The tag of a wheel entry: what lies around it. */
 enum { ENTRY_TIMER, ENTRY_CONTEXT };
 
-enum engine_count { COUNT_CONTEXTS, COUNT_HOOKS, COUNTS };
+enum engine_count { COUNT_CONTEXTS, COUNT_HOOKS, COUNT_FDS, COUNTS };
 
 /* A count split over cache lines, so that threads seldom meet in it. */
 struct engine_shard {
