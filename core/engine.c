@@ -2,6 +2,28 @@
 
 #include "engine.h"
 
+/* ---- the lock ---------------------------------------------------------- */
+
+void engine_lock(ctx_engine *e)
+{
+  CTX__LOCK(&e->lock);
+}
+
+/* The thread is woken by who drops the lock. */
+static void sound_alarm_locked(ctx_engine *e)
+{
+  CTX__ADD(&e->alarm, 1);
+  e->alarming = true;
+}
+
+void engine_unlock(ctx_engine *e)
+{
+  bool alarming = e->alarming;
+  e->alarming = false;
+  CTX__UNLOCK(&e->lock);
+  if (alarming) CTX__WAKE(&e->alarm);
+}
+
 /* ---- the life of an engine -------------------------------------------- */
 
 int engine_check_options(const ctx_engine_options *o)
@@ -30,6 +52,7 @@ void engine_close(ctx_engine *e)
   engine_lock(e);
   CTX__STORE(&e->closed, 1);
   CTX__FD_CLOSE(&e->fd);
+  sound_alarm_locked(e);
   engine_unlock(e);
 }
 
@@ -53,19 +76,6 @@ void engine_free(ctx_engine *e, void *block, size_t size)
 void engine_count(ctx_engine *e, enum engine_count what, int by)
 {
   CTX__ADD(&e->shard[CTX__SHARD()].count[what], by);
-}
-
-void engine_lock(ctx_engine *e)
-{
-  CTX__LOCK(&e->lock);
-}
-
-void engine_unlock(ctx_engine *e)
-{
-  bool alarming = e->alarming;
-  e->alarming = false;
-  CTX__UNLOCK(&e->lock);
-  if (alarming) CTX__WAKE(&e->alarm);
 }
 
 /* ---- calling out ------------------------------------------------------ */
@@ -161,12 +171,10 @@ void engine_wake_locked(ctx_engine *e)
   int64_t next_ns = engine_next_locked(e);
   if (next_ns >= e->told_ns) return;
   e->told_ns = next_ns;
-  if (has_thread) {
-    CTX__ADD(&e->alarm, 1);
-    e->alarming = true;
-  } else {
+  if (has_thread)
+    sound_alarm_locked(e);
+  else
     CTX__FD_ARM(&e->fd, next_ns);
-  }
 }
 
 void engine_wake_from_signal(ctx_engine *e)
