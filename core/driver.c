@@ -67,7 +67,7 @@ static bool step(ctx_engine *e, struct bounds *b, bool *did)
 {
   bool more = false;
   *did = false;
-  if (engine_is_dead(e)) return false;
+  if (engine_accepts(e) != 0) return false;
   ctx_context *asked = interrupt_take(e);
   if (asked != NULL) {
     *did = ctx_cancel(asked);
