@@ -82,6 +82,7 @@ struct ctx_engine {
   ctx__atomic thread_is;   /* enum engine_thread */
   ctx__atomic process;     /* CTX__PROCESS() of the thread's start; 0: none has started */
   ctx__atomic fd_process;  /* CTX__PROCESS() when 'fd' was opened; 0: it is closed */
+  ctx__atomic asking;      /* calls of ctx_cancel_from_signal; see interrupt.h */
   ctx__atomic signals;     /* 1: look into 'signaled' */
   ctx_context *signaled[SIGNALED_MAX]; /* to be canceled, with a reference; or NULL */
   ctx__thread thread;                  /* from THREAD_RUNS on */
