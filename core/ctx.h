@@ -349,7 +349,7 @@ CTX_API bool ctx_hook_stop(ctx_hook *h);
  * thread, and will not. Called inside a hook or timer, of whatever engine, it
  * does not wait, and answers as ctx_hook_stop: two hooks cannot wait for each other.
  *
- *   owns     borrows; an engine that 'h' was ever attached in must not be gone
+ *   owns     borrows; since its init 'h' was attached in one engine only, which is not gone
  *   threads  any; waits for the function when it runs
  */
 CTX_API bool ctx_hook_stop_wait(ctx_hook *h);
