@@ -76,6 +76,14 @@ $(BUILD)/spec/%: $(BUILD)/obj/spec/core/%.o $(library)
 	@mkdir -p $(@D)
 	$(quiet)$(compile) $(LDFLAGS) -o $@ $^
 
+# Programs about a whole process: its threads, its forks, its end.
+process := $(patsubst spec/process/%.c,$(BUILD)/process/%,$(wildcard spec/process/*.c))
+process_objects := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard spec/process/*.c))
+$(process_objects): private flags += -Ispec/core
+$(BUILD)/process/%: $(BUILD)/obj/spec/process/%.o $(library)
+	@mkdir -p $(@D)
+	$(quiet)$(compile) $(LDFLAGS) -o $@ $^
+
 # Programs that hold Lua states of their own, with the module linked in.
 host_objects := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard spec/host/*.c))
 $(BUILD)/host/%: $(BUILD)/obj/spec/host/%.o $(binding) $(library) $(jumps)
@@ -115,14 +123,14 @@ run-demo: $(module) $(jumps)
 	  LD_PRELOAD=$(preload) $(lua) -l ctx.virtual $$file || exit; \
 	done
 
-run-test: $(module) $(tests) $(hosts) $(jumps)
-	@BUILD='$(BUILD)' SAN='$(SAN)' LUA='$(lua)' PRELOAD='$(preload)' sh spec/run.sh --specs $(tests) $(hosts)
+run-test: $(module) $(tests) $(hosts) $(process) $(jumps)
+	@BUILD='$(BUILD)' SAN='$(SAN)' LUA='$(lua)' PRELOAD='$(preload)' sh spec/run.sh --specs $(tests) $(hosts) $(process)
 
 # The C tests alone need no Lua.
-test-core: $(tests)
-	@BUILD='$(BUILD)' SAN='$(SAN)' sh spec/run.sh $(tests)
+test-core: $(tests) $(process)
+	@BUILD='$(BUILD)' SAN='$(SAN)' sh spec/run.sh $(tests) $(process)
 
-c_files := $(wildcard core/*.[ch] lua/binding/*.[ch] spec/*.c spec/core/*.[ch] spec/host/*.[ch])
+c_files := $(wildcard core/*.[ch] lua/binding/*.[ch] spec/*.c spec/core/*.[ch] spec/host/*.[ch] spec/process/*.[ch])
 
 run-lint:
 	$(lua) .ci/layers.lua
@@ -153,7 +161,7 @@ install-module: $(module)
 clean:
 	rm -rf build
 
--include $(patsubst %.o,%.d,$(core) $(binding) $(host_objects) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
+-include $(patsubst %.o,%.d,$(core) $(binding) $(host_objects) $(process_objects) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
 
 .PHONY: all demo test lint clean run-demo run-test run-lint test-core module install-module lua-headers FORCE
 .DELETE_ON_ERROR:
