@@ -3,7 +3,7 @@
 #   make          build/libctx.a and build/ctx/core.so
 #   make demo     S1 on the real clock, then every example on the virtual one
 #   make test     C tests and specs; the last line is 'N passed, N failed'
-#   make explore  every schedule of small programs on the core, and what was planted is found
+#   make explore  every schedule of small programs on the core; REPLAY=... runs one
 #   make lint     layers, names, format, static analysis
 #   make clean
 #
@@ -44,7 +44,9 @@ runtime_thread  := libtsan.so
 $(if $(san_$(SAN)),,$(error SAN=$(SAN): there is address, and thread))
 $(if $(findstring clang,$(shell $(CC) --version)),$(error SAN=$(SAN) needs gcc: CC=$(CC) is clang))
 flags   += $(san_$(SAN)) -fno-omit-frame-pointer
-preload := $(shell $(CC) -print-file-name=$(runtime_$(SAN)))
+jumps_thread := $(abspath $(BUILD)/longjmp.so)
+jumps   := $(jumps_$(SAN))
+preload := $(shell $(CC) -print-file-name=$(runtime_$(SAN)))$(jumps:%=:%)
 endif
 
 quiet   := $(if $(V),,@)
@@ -75,11 +77,22 @@ $(BUILD)/spec/%: $(BUILD)/obj/spec/core/%.o $(library)
 	@mkdir -p $(@D)
 	$(quiet)$(compile) $(LDFLAGS) -o $@ $^
 
+# Programs about a whole process: its threads, its forks, its end.
+process := $(patsubst spec/process/%.c,$(BUILD)/process/%,$(wildcard spec/process/*.c))
+process_objects := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard spec/process/*.c))
+$(process_objects): private flags += -Ispec/core
+$(BUILD)/process/%: $(BUILD)/obj/spec/process/%.o $(library)
+	@mkdir -p $(@D)
+	$(quiet)$(compile) $(LDFLAGS) -o $@ $^
+
 # Programs that hold Lua states of their own, with the module linked in.
 host_objects := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard spec/host/*.c))
-$(BUILD)/host/%: $(BUILD)/obj/spec/host/%.o $(binding) $(library)
+$(BUILD)/host/%: $(BUILD)/obj/spec/host/%.o $(binding) $(library) $(jumps)
 	@mkdir -p $(@D)
 	$(quiet)$(compile) $(LDFLAGS) -o $@ $^ $(lualib) -lm -ldl
+
+$(jumps_thread): spec/longjmp.c $(BUILD)/flavour
+	$(quiet)$(CC) -O2 -fPIC -shared -o $@ $<
 
 $(binding) $(host_objects): private flags += -I$(incdir) -Ispec/core -Ilua/binding
 $(binding) $(host_objects): | lua-headers
@@ -103,7 +116,7 @@ demo test lint:
 	@sh .ci/deps $@
 	@$(MAKE) --no-print-directory run-$@
 
-run-demo: $(module)
+run-demo: $(module) $(jumps)
 	@echo '== examples/work_tree.lua on the real clock'
 	@LD_PRELOAD=$(preload) $(lua) examples/work_tree.lua
 	@for file in examples/*.lua; do \
@@ -111,14 +124,14 @@ run-demo: $(module)
 	  LD_PRELOAD=$(preload) $(lua) -l ctx.virtual $$file || exit; \
 	done
 
-run-test: $(module) $(tests) $(hosts)
-	@BUILD='$(BUILD)' LUA='$(lua)' PRELOAD='$(preload)' sh spec/run.sh --specs $(tests) $(hosts)
+run-test: $(module) $(tests) $(hosts) $(process) $(jumps)
+	@BUILD='$(BUILD)' SAN='$(SAN)' LUA='$(lua)' PRELOAD='$(preload)' sh spec/run.sh --specs $(tests) $(hosts) $(process)
 
 # The C tests alone need no Lua.
-test-core: $(tests)
-	@BUILD='$(BUILD)' sh spec/run.sh $(tests)
+test-core: $(tests) $(process)
+	@BUILD='$(BUILD)' SAN='$(SAN)' sh spec/run.sh $(tests) $(process)
 
-c_files := $(wildcard core/*.[ch] lua/binding/*.[ch] spec/core/*.[ch] spec/host/*.[ch])
+c_files := $(wildcard core/*.[ch] lua/binding/*.[ch] spec/*.c spec/core/*.[ch] spec/host/*.[ch] spec/process/*.[ch])
 
 run-lint:
 	$(lua) .ci/layers.lua
@@ -151,7 +164,7 @@ clean:
 
 # ---- the schedule explorer: the core on another platform, see docs/explorer.md
 
-# REPLAY=scenario:string runs one schedule again, of a planted bug as planted/name:string.
+# REPLAY=scenario:string runs one schedule again, planted/name:string that of a planted bug.
 explore:
 	@$(MAKE) --no-print-directory run-explore SAN=
 
@@ -178,11 +191,17 @@ $(explore_dir)/planted/%: spec/core/explore/planted/%.patch $(explore_parts)
 run-explore: $(explore_bins)
 	@REPLAY='$(REPLAY)' sh spec/core/explore/run.sh $(explore_dir) $(explore_bugs)
 
+explore_files := $(wildcard spec/core/explore/*.[ch] spec/core/explore/scenario/*.c)
+
+run-lint: lint-explore
+lint-explore:
+	clang-format --dry-run -Werror $(explore_files)
+
 -include $(explore_parts:.o=.d)
 
-.PHONY: explore run-explore
+.PHONY: explore run-explore lint-explore
 
--include $(patsubst %.o,%.d,$(core) $(binding) $(host_objects) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
+-include $(patsubst %.o,%.d,$(core) $(binding) $(host_objects) $(process_objects) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
 
 .PHONY: all demo test lint clean run-demo run-test run-lint test-core module install-module lua-headers FORCE
 .DELETE_ON_ERROR:
