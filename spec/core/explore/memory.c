@@ -68,19 +68,18 @@ int memory_block(const void *start, const char *where)
   return n;
 }
 
-int memory_last_use(int n, int thread, const char *where)
+void memory_find_uses(int n, int thread, int found[])
 {
-  int event = 0;
   const struct block *b = &blocks[n];
   const struct past *past = &threads[thread].past;
   for (int q = 0; q < thread_count; q++) {
     int stamp = b->last[q];
     if (q == thread || stamp <= past->to[q]) continue;
     if ((stamp & ~1) <= past->to[q])
-      fail(where, "a race: frees the block of %s, which thread %c uses", b->where, 'a' + q);
-    if (stamp / 2 > event) event = stamp / 2;
+      fail(threads[thread].next.where, "a race: frees the block of %s, which thread %c uses",
+           b->where, 'a' + q);
+    found[q] = stamp / 2;
   }
-  return event;
 }
 
 void memory_bury(int n)

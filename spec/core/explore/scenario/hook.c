@@ -250,5 +250,5 @@ const struct scenario hook_scenarios[] = {
   {"hook-stop-stop", "H2 one of two stops", stopped_twice, .bound = COMPLETE},
   {"hook-heap", "H2 a hook on the heap goes with the second of two", on_heap, .bound = COMPLETE},
   {"hook-stop-wait", "H6 after it the function runs nowhere", awaited, .bound = COMPLETE},
-  {"hook-stop-wait-2", "H6 for both of two", awaited_by_two, .bound = 3},
+  {"hook-stop-wait-2", "H6 for both of two", awaited_by_two, .bound = COMPLETE},
   {0}};
