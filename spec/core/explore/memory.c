@@ -158,9 +158,8 @@ static void look_for_race(const struct shadow *s, bool writes)
   }
 }
 
-static void plain(const volatile void *p, bool writes, const void *code)
+static void look(const volatile void *p, bool writes)
 {
-  failed_at = code;
   int n = block_at(p, NULL);
   if (n == OUTSIDE || alone) return;
   struct shadow *s = shadow_of(p);
@@ -173,6 +172,13 @@ static void plain(const volatile void *p, bool writes, const void *code)
     s->written = stamp;
     s->writer = (uint8_t)running;
   }
+}
+
+static void plain(const volatile void *p, bool writes, const void *code)
+{
+  failed_at = code;
+  look(p, writes);
+  failed_at = NULL;
 }
 
 /* ---- what the compiler calls --------------------------------------------------- */

@@ -108,12 +108,11 @@ static void attached_below(void)
 
 /* ---- stop ------------------------------------------------------------------------------ */
 
-/* The memory is free to use where the stop says so. */
+/* The memory is free to use either way: it will not start, or it has. */
 static void stop(void *arg)
 {
   struct trap *t = arg;
-  if (!ctx_hook_stop(t->hook)) return;
-  CTX__ADD(&t->stopped, 1);
+  if (ctx_hook_stop(t->hook)) CTX__ADD(&t->stopped, 1);
   CTX__FREE(t->hook);
   t->hook = NULL;
 }
