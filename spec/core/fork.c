@@ -16,6 +16,12 @@
 #include <signal.h>
 #include <stdint.h>
 
+#ifdef SANITIZED
+enum { FORKS = 4 }; /* each of these children sleeps for a second at its end */
+#else
+enum { FORKS = 200 };
+#endif
+
 /* ---- a child ------------------------------------------------------------------ */
 
 /* Where a child waits for its parent, and the parent for the child. */
@@ -455,7 +461,7 @@ TEST(locked_at_the_fork)
   dead_open(&d);
   struct busy b = {.c = d.live};
   pthread_t thread = start(busy_thread, &b);
-  for (int i = 0; i < 50; i++) in_child(dead_facts, &d, i % 2 == 0 ? _exit : exit);
+  for (int i = 0; i < FORKS; i++) in_child(dead_facts, &d, i % 2 == 0 ? _exit : exit);
   WRITE(b.over, true);
   join(thread);
   dead_close(&d);
