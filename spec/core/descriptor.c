@@ -74,7 +74,7 @@ static void readable_at_its_deadline(ctx_context *c)
 TEST(readable_at_the_deadline)
 {
   struct world w;
-  int key = 0, before = threads();
+  int key = 0, before = threads_at_rest();
   ctx_context *bg = threaded(&w);
   for (int i = 0; i < 3; i++) {
     ctx_context *a = ctx_with_timeout(bg, CTX_MS(3)), *b = ctx_with_cancel(a);
@@ -382,5 +382,6 @@ static const struct test tests[] = {
 
 int main(int argc, char **argv)
 {
+  threads_at_rest();
   return check_run("descriptor", tests, sizeof tests / sizeof *tests, argc, argv);
 }
