@@ -3,6 +3,7 @@
 #   make          build/libctx.a and build/ctx/core.so
 #   make demo     S1 on the real clock, then every example on the virtual one
 #   make test     C tests and specs; the last line is 'N passed, N failed'
+#   make explore  every schedule of small programs on the core; REPLAY=... runs one
 #   make lint     layers, names, format, static analysis
 #   make clean
 #
@@ -160,6 +161,45 @@ install-module: $(module)
 
 clean:
 	rm -rf build
+
+# ---- the schedule explorer: the core on another platform, see docs/explorer.md
+
+# REPLAY=scenario:string runs one schedule again, planted/name:string that of a planted bug.
+explore:
+	@$(MAKE) --no-print-directory run-explore SAN=
+
+explore_dir   := $(BUILD)/explore
+explore_flags  = -std=c11 $(warnings) -fno-pie -U_FORTIFY_SOURCE -DCTX__PLATFORM='"explore.h"' -Icore -Ispec/core/explore
+explore_see   := -fsanitize=thread # only the calls that it puts before reads and writes
+explore_core  := $(filter-out core/platform.c,$(wildcard core/*.c))
+explore_seen  := $(explore_core) $(wildcard spec/core/explore/scenario/*.c)
+explore_parts := $(patsubst %.c,$(explore_dir)/%.o,$(explore_seen) $(wildcard spec/core/explore/*.c))
+explore_bugs  := $(patsubst spec/core/explore/planted/%.patch,%,$(wildcard spec/core/explore/planted/*.patch))
+explore_bins  := $(explore_dir)/explore $(explore_bugs:%=$(explore_dir)/planted/%)
+
+$(explore_dir)/%.o: %.c $(BUILD)/flavour
+	@mkdir -p $(@D)
+	$(quiet)$(CC) $(explore_flags) $(CFLAGS) $(if $(filter $<,$(explore_seen)),$(explore_see),-O3) -MMD -MP -c -o $@ $<
+
+$(explore_dir)/explore: $(explore_parts)
+	$(quiet)$(CC) -no-pie -o $@ $^
+
+# Of a planted bug: the core and the binding as patched, and all the rest as it is.
+$(explore_dir)/planted/%: spec/core/explore/planted/%.patch $(explore_parts)
+	$(quiet)CC='$(CC)' FLAGS="$(explore_flags) $(CFLAGS) $(explore_see)" sh spec/core/explore/plant.sh $* $(explore_dir)
+
+run-explore: $(explore_bins)
+	@REPLAY='$(REPLAY)' sh spec/core/explore/run.sh $(explore_dir) $(explore_bugs)
+
+explore_files := $(wildcard spec/core/explore/*.[ch] spec/core/explore/scenario/*.c)
+
+run-lint: lint-explore
+lint-explore:
+	clang-format --dry-run -Werror $(explore_files)
+
+-include $(explore_parts:.o=.d)
+
+.PHONY: explore run-explore lint-explore
 
 -include $(patsubst %.o,%.d,$(core) $(binding) $(host_objects) $(process_objects) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
 
