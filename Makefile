@@ -74,14 +74,20 @@ $(BUILD)/spec/%: $(BUILD)/obj/spec/core/%.o $(library)
 	@mkdir -p $(@D)
 	$(quiet)$(compile) $(LDFLAGS) -o $@ $^
 
+# The one part of the binding that needs no Lua.
+mailbox := $(BUILD)/obj/lua/binding/mailbox.o
+$(BUILD)/spec/mailbox: $(mailbox)
+$(BUILD)/obj/spec/core/mailbox.o: private flags += -Ilua/binding
+
 # Programs that hold Lua states of their own, with the module linked in.
 host_objects := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard spec/host/*.c))
 $(BUILD)/host/%: $(BUILD)/obj/spec/host/%.o $(binding) $(library)
 	@mkdir -p $(@D)
 	$(quiet)$(compile) $(LDFLAGS) -o $@ $^ $(lualib) -lm -ldl
 
-$(binding) $(host_objects): private flags += -I$(incdir) -Ispec/core -Ilua/binding
-$(binding) $(host_objects): | lua-headers
+with_lua := $(filter-out $(mailbox),$(binding)) $(host_objects)
+$(with_lua): private flags += -I$(incdir) -Ispec/core -Ilua/binding
+$(with_lua): | lua-headers
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/flavour
 	@mkdir -p $(@D)

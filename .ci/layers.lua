@@ -38,6 +38,7 @@ local rows = {
   { "lua/binding/error.[ch]", "core/ctx.h" },
   { "lua/binding/stack.[ch]", "" },
   { "lua/binding/convert.[ch]", "core/ctx.h" },
+  { "lua/binding/mailbox.[ch]", "core/list.h core/platform.h" },
   { "lua/binding/loop.[ch]", "core/ctx.h core/list.h" },
   { "lua/binding/wait.h", "lua/binding/loop.h" },
   { "lua/binding/report.[ch]", "lua/binding/wait.h lua/binding/stack.h" },
