@@ -11,6 +11,7 @@
 #include "world.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <time.h>
 
@@ -279,6 +280,40 @@ TEST(owner_goes)
 
 /* ---- taken back while it comes ------------------------------------------- */
 
+struct slow {
+  struct letter letter;
+  int go, posted;
+};
+
+static void *post_slowly(void *arg)
+{
+  struct slow *s = arg;
+  while (!__atomic_load_n(&s->go, __ATOMIC_ACQUIRE)) sched_yield();
+  for (int i = 0; i < 100; i++) sched_yield();
+  __atomic_store_n(&s->posted, 1, __ATOMIC_RELAXED);
+  mailbox_post(&s->letter);
+  return NULL;
+}
+
+TEST(waited_for)
+{
+  struct mailbox *m = new_box();
+  for (int i = 0; i < 100; i++) {
+    struct slow *s = need(calloc(1, sizeof *s));
+    pthread_t thread;
+    letter_init(&s->letter, m, received);
+    letter_expect(&s->letter);
+    spawned(&thread, post_slowly, s);
+    __atomic_store_n(&s->go, 1, __ATOMIC_RELEASE);
+    CHECK(letter_withdraw(&s->letter, false));
+    CHECK(__atomic_load_n(&s->posted, __ATOMIC_RELAXED));
+    free(s);
+    pthread_join(thread, NULL);
+  }
+  CHECK(mailbox_take(m) == NULL);
+  mailbox_release(m);
+}
+
 /* A hook of the owner's, on the heap so that a late touch is seen. */
 struct watcher {
   ctx_hook hook;
@@ -406,6 +441,7 @@ static const struct test tests[] = {
   T(signal_ends_sleep, "J4 a signal ends the sleep"),
   T(all_arrive, "100,000 letters of 4 threads arrive, in the order of each"),
   T(owner_goes, "a box outlives its owner as long as somebody may post"),
+  T(waited_for, "who takes back a letter that is on its way waits for it"),
   T(withdraw_races, "a letter is taken or taken back, and nobody touches it after that"),
   T(withdraw_in_hook, "the same inside a hook of the host"),
 };
