@@ -126,9 +126,16 @@ void loop_push_remembered(lua_State *L, const void *key)
   lua_remove(L, -2);
 }
 
+void loop_receive(struct loop *l)
+{
+  struct letter *letter;
+  while (l->mailbox != NULL && (letter = mailbox_take(l->mailbox)) != NULL) letter->receive(letter);
+}
+
 void loop_anchor_fired(lua_State *L)
 {
   struct loop *l = loop_of(L);
+  loop_receive(l);
   while (!list_empty(&l->fired)) {
     struct entry *e = LIST_ELEMENT(l->fired.first, struct entry, fired);
     loop_push_remembered(L, e);
@@ -153,6 +160,7 @@ static void close_world(struct world *w)
 {
   if (w->engine == NULL) return;
   if (w->loop->disconnect != NULL) w->loop->disconnect(w);
+  if (w->loop->drop_hooks != NULL) w->loop->drop_hooks(w);
   ctx_engine_close(w->engine);
   w->engine = NULL;
 }
@@ -228,6 +236,20 @@ void world_make_unready(struct world *w, struct entry *e)
 
 /* ---- opening ---------------------------------------------------------- */
 
+/* The last of ours when the state closes: its worlds are younger. They have taken back what
+ * hooks were to post. */
+static int loop_gc(lua_State *L)
+{
+  struct loop *l = lua_touserdata(L, 1);
+  if (l == NULL || lua_rawlen(L, 1) != sizeof *l || l->cookie != &loop_cookie) return 0;
+  if (l->mailbox == NULL || (l->world != NULL && l->world->engine != NULL)) return 0;
+  mailbox_close(l->mailbox);
+  loop_receive(l);
+  mailbox_release(l->mailbox);
+  l->mailbox = NULL;
+  return 0;
+}
+
 static void make_memory(lua_State *L)
 {
   lua_newtable(L);
@@ -247,6 +269,9 @@ void loop_open(lua_State *L)
     l->cookie = &loop_cookie;
     lua_newtable(L);
     lua_setiuservalue(L, -2, LOOP_ANCHORS);
+    set_gc(L, loop_gc);
+    l->mailbox = mailbox_new();
+    if (l->mailbox == NULL) luaL_error(L, "not enough memory");
     lua_rawsetp(L, LUA_REGISTRYINDEX, &loop_key);
     world_open(L, false);
   }
