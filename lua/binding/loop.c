@@ -25,8 +25,9 @@ struct loop *loop_of(lua_State *L)
 
 ctx_engine *loop_engine(lua_State *L)
 {
-  ctx_engine *e = loop_of(L)->world->engine;
-  if (e == NULL)
+  struct loop *l = loop_of(L);
+  ctx_engine *e = l->world->engine;
+  if (e == NULL || l->mailbox == NULL)
     luaL_error(L, "the Lua state is being closed: ctx can no longer wait or make anything");
   return e;
 }
@@ -165,6 +166,16 @@ static void close_world(struct world *w)
   w->engine = NULL;
 }
 
+/* Nobody waits any more, and nobody will: the hooks that were to post have been stopped. */
+static void close_loop(struct loop *l)
+{
+  if (l->mailbox == NULL) return;
+  mailbox_close(l->mailbox);
+  loop_receive(l);
+  mailbox_release(l->mailbox);
+  l->mailbox = NULL;
+}
+
 /* The state closes. Finalizers of objects older than this one run later, and find it closed. */
 static int world_gc(lua_State *L)
 {
@@ -173,6 +184,7 @@ static int world_gc(lua_State *L)
   if (!list_empty(&w->tasks))
     lua_warning(L, "ctx: the Lua state is closed, and tasks have not ended", 0);
   close_world(w);
+  if (!w->is_virtual) close_loop(w->loop);
   return 0;
 }
 
@@ -236,20 +248,6 @@ void world_make_unready(struct world *w, struct entry *e)
 
 /* ---- opening ---------------------------------------------------------- */
 
-/* The last of ours when the state closes: its worlds are younger. They have taken back what
- * hooks were to post. */
-static int loop_gc(lua_State *L)
-{
-  struct loop *l = lua_touserdata(L, 1);
-  if (l == NULL || lua_rawlen(L, 1) != sizeof *l || l->cookie != &loop_cookie) return 0;
-  if (l->mailbox == NULL || (l->world != NULL && l->world->engine != NULL)) return 0;
-  mailbox_close(l->mailbox);
-  loop_receive(l);
-  mailbox_release(l->mailbox);
-  l->mailbox = NULL;
-  return 0;
-}
-
 static void make_memory(lua_State *L)
 {
   lua_newtable(L);
@@ -269,11 +267,10 @@ void loop_open(lua_State *L)
     l->cookie = &loop_cookie;
     lua_newtable(L);
     lua_setiuservalue(L, -2, LOOP_ANCHORS);
-    set_gc(L, loop_gc);
-    l->mailbox = mailbox_new();
-    if (l->mailbox == NULL) luaL_error(L, "not enough memory");
     lua_rawsetp(L, LUA_REGISTRYINDEX, &loop_key);
     world_open(L, false);
+    l->mailbox = mailbox_new();
+    if (l->mailbox == NULL) luaL_error(L, "not enough memory");
   }
   lua_pop(L, 1);
 }
