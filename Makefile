@@ -56,7 +56,7 @@ core    := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard core/*.c))
 binding := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard lua/binding/*.c))
 tests   := $(patsubst spec/core/%.c,$(BUILD)/spec/%,$(wildcard spec/core/*.c))
 hosts   := $(patsubst spec/host/%.c,$(BUILD)/host/%,$(wildcard spec/host/*.c))
-ifneq ($(filter run-test,$(MAKECMDGOALS)),)
+ifneq ($(filter run-test test-host,$(MAKECMDGOALS)),)
 lualib  := $(or $(LUA_LIB),$(shell sh .ci/deps lualib))
 hosts   := $(if $(lualib),$(hosts),$(info no library of Lua 5.4 to link: spec/host is skipped; set LUA_LIB))
 endif
@@ -85,6 +85,11 @@ $(BUILD)/process/%: $(BUILD)/obj/spec/process/%.o $(library)
 	@mkdir -p $(@D)
 	$(quiet)$(compile) $(LDFLAGS) -o $@ $^
 
+# The one part of the binding that needs no Lua.
+mailbox := $(BUILD)/obj/lua/binding/mailbox.o
+$(BUILD)/spec/mailbox: $(mailbox)
+$(BUILD)/obj/spec/core/mailbox.o: private flags += -Ilua/binding
+
 # Programs that hold Lua states of their own, with the module linked in.
 host_objects := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard spec/host/*.c))
 $(BUILD)/host/%: $(BUILD)/obj/spec/host/%.o $(binding) $(library) $(jumps)
@@ -94,8 +99,9 @@ $(BUILD)/host/%: $(BUILD)/obj/spec/host/%.o $(binding) $(library) $(jumps)
 $(jumps_thread): spec/longjmp.c $(BUILD)/flavour
 	$(quiet)$(CC) -O2 -fPIC -shared -o $@ $<
 
-$(binding) $(host_objects): private flags += -I$(incdir) -Ispec/core -Ilua/binding
-$(binding) $(host_objects): | lua-headers
+with_lua := $(filter-out $(mailbox),$(binding)) $(host_objects)
+$(with_lua): private flags += -I$(incdir) -Ispec/core -Ilua/binding
+$(with_lua): | lua-headers
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/flavour
 	@mkdir -p $(@D)
@@ -130,6 +136,10 @@ run-test: $(module) $(tests) $(hosts) $(process) $(jumps)
 # The C tests alone need no Lua.
 test-core: $(tests) $(process)
 	@BUILD='$(BUILD)' SAN='$(SAN)' sh spec/run.sh $(tests) $(process)
+
+# And those that hold states of Lua.
+test-host: $(hosts) $(jumps)
+	@BUILD='$(BUILD)' SAN='$(SAN)' sh spec/run.sh $(hosts)
 
 c_files := $(wildcard core/*.[ch] lua/binding/*.[ch] spec/*.c spec/core/*.[ch] spec/host/*.[ch] spec/process/*.[ch])
 
@@ -203,6 +213,6 @@ lint-explore:
 
 -include $(patsubst %.o,%.d,$(core) $(binding) $(host_objects) $(process_objects) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
 
-.PHONY: all demo test lint clean run-demo run-test run-lint test-core module install-module lua-headers FORCE
+.PHONY: all demo test lint clean run-demo run-test run-lint test-core test-host module install-module lua-headers FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -25,8 +25,9 @@ struct loop *loop_of(lua_State *L)
 
 ctx_engine *loop_engine(lua_State *L)
 {
-  ctx_engine *e = loop_of(L)->world->engine;
-  if (e == NULL)
+  struct loop *l = loop_of(L);
+  ctx_engine *e = l->world->engine;
+  if (e == NULL || l->mailbox == NULL)
     luaL_error(L, "the Lua state is being closed: ctx can no longer wait or make anything");
   return e;
 }
@@ -126,9 +127,16 @@ void loop_push_remembered(lua_State *L, const void *key)
   lua_remove(L, -2);
 }
 
+void loop_receive(struct loop *l)
+{
+  struct letter *letter;
+  while (l->mailbox != NULL && (letter = mailbox_take(l->mailbox)) != NULL) letter->receive(letter);
+}
+
 void loop_anchor_fired(lua_State *L)
 {
   struct loop *l = loop_of(L);
+  loop_receive(l);
   while (!list_empty(&l->fired)) {
     struct entry *e = LIST_ELEMENT(l->fired.first, struct entry, fired);
     loop_push_remembered(L, e);
@@ -153,8 +161,19 @@ static void close_world(struct world *w)
 {
   if (w->engine == NULL) return;
   if (w->loop->disconnect != NULL) w->loop->disconnect(w);
+  if (w->loop->drop_hooks != NULL) w->loop->drop_hooks(w);
   ctx_engine_close(w->engine);
   w->engine = NULL;
+}
+
+/* Nobody waits any more, and nobody will: the hooks that were to post have been stopped. */
+static void close_loop(struct loop *l)
+{
+  if (l->mailbox == NULL) return;
+  mailbox_close(l->mailbox);
+  loop_receive(l);
+  mailbox_release(l->mailbox);
+  l->mailbox = NULL;
 }
 
 /* The state closes. Finalizers of objects older than this one run later, and find it closed. */
@@ -165,6 +184,7 @@ static int world_gc(lua_State *L)
   if (!list_empty(&w->tasks))
     lua_warning(L, "ctx: the Lua state is closed, and tasks have not ended", 0);
   close_world(w);
+  if (!w->is_virtual) close_loop(w->loop);
   return 0;
 }
 
@@ -249,6 +269,8 @@ void loop_open(lua_State *L)
     lua_setiuservalue(L, -2, LOOP_ANCHORS);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &loop_key);
     world_open(L, false);
+    l->mailbox = mailbox_new();
+    if (l->mailbox == NULL) luaL_error(L, "not enough memory");
   }
   lua_pop(L, 1);
 }
