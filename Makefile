@@ -1,6 +1,8 @@
 # ctx: the core in C and the module for Lua 5.4
 #
-#   make          build/libctx.a and build/ctx/core.so
+#   make          the libraries build/libctx.a and .so, the module build/ctx/core.so,
+#                 and build/libctx_lua.a: the same for hosts that embed Lua
+#   make libs     what needs no Lua: libctx.a and .so
 #   make demo     S1 on the real clock, then every example on the virtual one
 #   make test     C tests and specs; the last line is 'N passed, N failed'
 #   make lint     layers, names, format, static analysis
@@ -26,13 +28,29 @@ export LUA_CPATH_5_4 := $(BUILD)/?.so;$(or $(LUA_CPATH_5_4),$(LUA_CPATH),;)
 warnings := -Wall -Wextra -Wpedantic -Wconversion -Wshadow $(if $(filter 1,$(WERROR)),-Werror)
 flags    := -std=c11 $(warnings) -fPIC -fvisibility=hidden -pthread -Icore
 
+# The one place of the version is ctx.h; the soname changes with its first number.
+version := $(shell sed -n 's/^.define CTX_VERSION_[A-Z]* //p' core/ctx.h | paste -sd . -)
+abi     := $(firstword $(subst ., ,$(version)))
+
+# What a library gives away is what CTX_API marks; the module gives its entry point alone.
+# 'localize' does so for objects merged into one: ld -r does it by itself on a Mac.
 ifeq ($(shell uname -s),Darwin)
 LIBFLAG ?= -bundle -undefined dynamic_lookup
 exports := -Wl,-exported_symbol,_luaopen_ctx_core
+names   := libctx.$(version).dylib libctx.$(abi).dylib libctx.dylib
+shared_flags = -dynamiclib -install_name '$(LIBDIR)/$(soname)' -current_version $(version) -compatibility_version $(version)
+localize := true
 else
 LIBFLAG ?= -shared
-exports := -Wl,--exclude-libs,ALL # what comes from libctx.a stays inside
+exports := -Wl,--version-script=lua/binding/module.map
+names   := libctx.so.$(version) libctx.so.$(abi) libctx.so
+# Calls among its own functions stay inside, also beside another copy; and it stays in memory
+# when a host closes it, because its thread may still run.
+shared_flags = -shared -Wl,-soname,$(soname) -Wl,-Bsymbolic-functions -Wl,-z,nodelete -Wl,-z,defs
+localize := $(or $(OBJCOPY),objcopy) --localize-hidden
+flags   += -fno-semantic-interposition
 endif
+soname  := $(word 2,$(names))
 
 # A plain lua5.4 loads a sanitized module once the runtime is there before it.
 ifneq ($(SAN),)
@@ -59,26 +77,48 @@ ifneq ($(filter run-test,$(MAKECMDGOALS)),)
 lualib  := $(or $(LUA_LIB),$(shell sh .ci/deps lualib))
 hosts   := $(if $(lualib),$(hosts),$(info no library of Lua 5.4 to link: spec/host is skipped; set LUA_LIB))
 endif
-library := $(BUILD)/libctx.a
-module  := $(BUILD)/ctx/core.so
+library  := $(BUILD)/libctx.a
+shared   := $(names:%=$(BUILD)/%)
+embedded := $(BUILD)/libctx_lua.a
+internal := $(BUILD)/obj/core.a
+module   := $(BUILD)/ctx/core.so
 
-all: $(library) $(module)
+all: libs $(module) $(embedded)
 
+# These need no Lua.
+libs: $(library) $(shared)
+
+# One object in which only what is exported has a name.
 $(library): $(core)
+$(embedded): $(binding) $(BUILD)/obj/core/platform.o
+$(library) $(embedded):
+	@rm -f $@
+	$(quiet)$(CC) $(CFLAGS) $(if $(findstring -flto,$(CFLAGS)),-flinker-output=nolto-rel) -r -nostdlib -o $(@:.a=.o) $^
+	$(quiet)$(localize) $(@:.a=.o)
+	$(quiet)$(AR) rcs $@ $(@:.a=.o)
+
+$(firstword $(shared)): $(core)
+	$(quiet)$(compile) $(shared_flags) $(LDFLAGS) -o $@ $^
+
+$(wordlist 2,3,$(shared)): $(firstword $(shared))
+	@ln -sf $(<F) $@
+
+# With every name that the files of core/ give each other, for the module and the C tests.
+$(internal): $(core)
 	@rm -f $@
 	$(quiet)$(AR) rcs $@ $^
 
-$(module): $(binding) $(library)
+$(module): $(binding) $(internal) lua/binding/module.map
 	@mkdir -p $(@D)
-	$(quiet)$(compile) $(LIBFLAG) $(exports) $(LDFLAGS) -o $@ $^
+	$(quiet)$(compile) $(LIBFLAG) $(exports) $(LDFLAGS) -o $@ $(binding) $(internal)
 
-$(BUILD)/spec/%: $(BUILD)/obj/spec/core/%.o $(library)
+$(BUILD)/spec/%: $(BUILD)/obj/spec/core/%.o $(internal)
 	@mkdir -p $(@D)
 	$(quiet)$(compile) $(LDFLAGS) -o $@ $^
 
 # Programs that hold Lua states of their own, with the module linked in.
 host_objects := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard spec/host/*.c))
-$(BUILD)/host/%: $(BUILD)/obj/spec/host/%.o $(binding) $(library) $(jumps)
+$(BUILD)/host/%: $(BUILD)/obj/spec/host/%.o $(binding) $(internal) $(jumps)
 	@mkdir -p $(@D)
 	$(quiet)$(compile) $(LDFLAGS) -o $@ $^ $(lualib) -lm -ldl
 
@@ -155,6 +195,6 @@ clean:
 
 -include $(patsubst %.o,%.d,$(core) $(binding) $(host_objects) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
 
-.PHONY: all demo test lint clean run-demo run-test run-lint test-core module install-module lua-headers FORCE
+.PHONY: all libs demo test lint clean run-demo run-test run-lint test-core module install-module lua-headers FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
