@@ -5,6 +5,9 @@
 #   make libs     what needs no Lua: libctx.a and .so
 #   make demo     S1 on the real clock, then every example on the virtual one
 #   make test     C tests and specs; the last line is 'N passed, N failed'
+#   make install  the C library, with a header and a file for pkg-config, in PREFIX
+#   make install-lua  the module, and libctx_lua.a; uninstall takes back both
+#   make test-install  tests of what they install
 #   make lint     layers, names, format, static analysis
 #   make clean
 #
@@ -16,6 +19,8 @@
 
 CFLAGS ?= -O2 -g
 BUILD  := build$(SAN:%=/%)
+
+, := ,
 
 # LUA and LUA_INCDIR win; empty, as LuaRocks may give them, they count as not given.
 lua    := $(or $(LUA),$(shell sh .ci/deps lua))
@@ -178,23 +183,68 @@ run-lint:
 	  echo 'no clang-tidy here: static analysis is skipped'; \
 	fi
 
-# What LuaRocks calls; INST_LIBDIR and INST_LUADIR are its names.
-INST_LIBDIR ?= /usr/local/lib/lua/5.4
-INST_LUADIR ?= /usr/local/share/lua/5.4
+# ---- installing ------------------------------------------------------------
+
+PREFIX     ?= /usr/local
+LIBDIR     ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+# The names of LuaRocks, which calls module and install-module.
+INST_LIBDIR ?= $(PREFIX)/lib/lua/5.4
+INST_LUADIR ?= $(PREFIX)/share/lua/5.4
+
+pkgconfig := $(LIBDIR)/pkgconfig
+in_prefix  = $(patsubst $(PREFIX)/%,$${prefix}/%,$1)
+put        = install -m 644
+dl         := $(if $(filter Linux,$(shell uname -s)),-ldl)
+header_lua := $(wildcard lua/ctx_lua.h)
+
+# pc(the name, what it is, what it needs, its libraries, what else a static link needs)
+define pc
+@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(call in_prefix,$(LIBDIR))' 'includedir=$(call in_prefix,$(INCLUDEDIR))' '' \
+  'Name: $1' 'Description: $2' 'Version: $(version)' 'Requires: $3' 'Cflags: -I$${includedir}' \
+  'Libs: -L$${libdir} $4' 'Libs.private: $5' >'$(DESTDIR)$(pkgconfig)/$1.pc'
+endef
+
+install: libs
+	install -d '$(DESTDIR)$(INCLUDEDIR)' '$(DESTDIR)$(pkgconfig)'
+	$(put) core/ctx.h '$(DESTDIR)$(INCLUDEDIR)'
+	$(put) $(library) '$(DESTDIR)$(LIBDIR)'
+	install -m 755 $(firstword $(shared)) '$(DESTDIR)$(LIBDIR)'
+	cd '$(DESTDIR)$(LIBDIR)' && ln -sf $(word 1,$(names)) $(word 2,$(names)) && ln -sf $(word 2,$(names)) $(word 3,$(names))
+	$(call pc,ctx,contexts: cancel$(,) deadlines and values for trees of work,,-lctx,-pthread)
+	@echo 'ctx $(version) is in $(LIBDIR); make install-lua installs its module for Lua 5.4, too'
+
+# The module, and what a host needs that embeds Lua and shares its contexts with scripts.
+install-lua: install-module $(embedded)
+	install -d '$(DESTDIR)$(INCLUDEDIR)' '$(DESTDIR)$(pkgconfig)'
+	$(if $(header_lua),$(put) $(header_lua) '$(DESTDIR)$(INCLUDEDIR)')
+	$(put) $(embedded) '$(DESTDIR)$(LIBDIR)'
+	$(call pc,ctx-lua,ctx for hosts that embed Lua 5.4,ctx,-lctx_lua $(dl),-pthread)
 
 module: $(module)
 
 install-module: $(module)
-	mkdir -p '$(INST_LIBDIR)/ctx' '$(INST_LUADIR)/ctx'
-	cp $(module) '$(INST_LIBDIR)/ctx'
-	cp lua/ctx.lua '$(INST_LUADIR)'
-	cp lua/ctx/*.lua '$(INST_LUADIR)/ctx'
+	install -d '$(DESTDIR)$(INST_LIBDIR)/ctx' '$(DESTDIR)$(INST_LUADIR)/ctx'
+	install -m 755 $(module) '$(DESTDIR)$(INST_LIBDIR)/ctx'
+	$(put) lua/ctx.lua '$(DESTDIR)$(INST_LUADIR)'
+	$(put) lua/ctx/*.lua '$(DESTDIR)$(INST_LUADIR)/ctx'
+
+uninstall:
+	cd '$(DESTDIR)$(LIBDIR)' && rm -f libctx.a libctx_lua.a $(names) pkgconfig/ctx.pc pkgconfig/ctx-lua.pc
+	rm -f '$(DESTDIR)$(INCLUDEDIR)/ctx.h' '$(DESTDIR)$(INCLUDEDIR)/ctx_lua.h' '$(DESTDIR)$(INST_LUADIR)/ctx.lua'
+	rm -f '$(DESTDIR)$(INST_LIBDIR)/ctx/core.so' $(patsubst lua/%,'$(DESTDIR)$(INST_LUADIR)/%',$(wildcard lua/ctx/*.lua))
+	rmdir '$(DESTDIR)$(INST_LIBDIR)/ctx' '$(DESTDIR)$(INST_LUADIR)/ctx' 2>/dev/null || true
+
+# Installs into a folder of its own, and builds programs against what lies there.
+test-install: libs
+	@sh .ci/deps install
+	+@BUILD='$(BUILD)' CC='$(CC)' LUA='$(lua)' LUA_INCDIR='$(incdir)' MAKE='$(MAKE)' sh spec/run.sh spec/install.sh
 
 clean:
 	rm -rf build
 
 -include $(patsubst %.o,%.d,$(core) $(binding) $(host_objects) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
 
-.PHONY: all libs demo test lint clean run-demo run-test run-lint test-core module install-module lua-headers FORCE
+.PHONY: all libs demo test lint clean run-demo run-test run-lint test-core module install install-lua install-module uninstall test-install lua-headers FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
