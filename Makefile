@@ -13,14 +13,13 @@
 #
 # demo, test and lint install what they miss, after saying so (.ci/deps).
 #
-# Variables: CC, CFLAGS, LDFLAGS, WERROR=1, SAN=address or thread, BUILD (the
+# Variables: CC, CFLAGS, CPPFLAGS, LDFLAGS, WERROR=1, SAN=address or thread, BUILD (the
 # folder), LUA (a Lua 5.4), LUA_INCDIR (the folder of its lua.h), LUA_LIB (what links
-# it, for the tests), V=1 (shows the commands).
+# it, for the tests), V=1 (shows the commands); where to install: PREFIX (/usr/local),
+# LIBDIR and INCLUDEDIR (below it), DESTDIR (goes before all of them).
 
 CFLAGS ?= -O2 -g
 BUILD  := build$(SAN:%=/%)
-
-, := ,
 
 # LUA and LUA_INCDIR win; empty, as LuaRocks may give them, they count as not given.
 lua    := $(or $(LUA),$(shell sh .ci/deps lua))
@@ -198,6 +197,7 @@ put        = install -m 644
 dl         := $(if $(filter Linux,$(shell uname -s)),-ldl)
 header_lua := $(wildcard lua/ctx_lua.h)
 
+, := ,
 # pc(the name, what it is, what it needs, its libraries, what else a static link needs)
 define pc
 @printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(call in_prefix,$(LIBDIR))' 'includedir=$(call in_prefix,$(INCLUDEDIR))' '' \
