@@ -45,8 +45,8 @@
 extern "C" {
 #endif
 
-#ifndef CTX_API
-#define CTX_API
+#ifndef CTX_API /* what a library gives away, when all else is hidden */
+#define CTX_API __attribute__((visibility("default")))
 #endif
 
 #define CTX_VERSION_MAJOR 0
