@@ -1042,7 +1042,7 @@ TEST(open_refuses)
   CHECK_INT(errno, EINVAL);
 }
 
-#ifdef __linux__
+#if defined(__linux__) && !defined(CTX__PORTABLE)
 
 /* ---- the descriptor --------------------------------------------------- */
 
@@ -1294,7 +1294,7 @@ static const struct test tests[] = {
   T(monotonic_by_default, "D12 the clock is the monotonic one by default"),
   T(default_engine_expires, "B8 a deadline of the default engine passes without a driver"),
   T(open_refuses, "P1 an unknown driver is refused"),
-#ifdef __linux__
+#if defined(__linux__) && !defined(CTX__PORTABLE)
   T(fd_at_the_deadline, "the descriptor is readable at a deadline, and not after the poll"),
   T(fd_is_armed_anew, "the descriptor knows timers that are armed after it was made"),
   T(fd_for_hooks, "the descriptor is readable when a hook waits"),
