@@ -86,7 +86,7 @@ $(BUILD)/host/%: $(BUILD)/obj/spec/host/%.o $(binding) $(library)
 	$(quiet)$(compile) $(LDFLAGS) -o $@ $^ $(lualib) -lm -ldl
 
 with_lua := $(filter-out $(mailbox),$(binding)) $(host_objects)
-$(with_lua): private flags += -I$(incdir) -Ispec/core -Ilua/binding
+$(with_lua): private flags += -I$(incdir) -Ilua -Ispec/core -Ilua/binding
 $(with_lua): | lua-headers
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/flavour
@@ -123,7 +123,7 @@ run-test: $(module) $(tests) $(hosts)
 test-core: $(tests)
 	@BUILD='$(BUILD)' sh spec/run.sh $(tests)
 
-c_files := $(wildcard core/*.[ch] lua/binding/*.[ch] spec/core/*.[ch] spec/host/*.[ch])
+c_files := $(wildcard core/*.[ch] lua/*.h lua/binding/*.[ch] spec/core/*.[ch] spec/host/*.[ch])
 
 run-lint:
 	$(lua) .ci/layers.lua
@@ -133,7 +133,7 @@ run-lint:
 	@if command -v clang-tidy >/dev/null; then \
 	  echo clang-tidy; mkdir -p $(BUILD); \
 	  printf '%s\n' $(filter %.c,$(c_files)) | \
-	    xargs -P 2 -I{} clang-tidy --quiet {} -- $(flags) -I$(incdir) -Ispec/core -Ilua/binding 2>$(BUILD)/tidy.log || \
+	    xargs -P 2 -I{} clang-tidy --quiet {} -- $(flags) -I$(incdir) -Ilua -Ispec/core -Ilua/binding 2>$(BUILD)/tidy.log || \
 	    { cat $(BUILD)/tidy.log; exit 1; }; \
 	else \
 	  echo 'no clang-tidy here: static analysis is skipped'; \

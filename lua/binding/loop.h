@@ -14,7 +14,7 @@
  * An entry is a waiter that was woken (a task, or the main thread) or a hook that
  * has fired. Whoever drives is the main thread, inside a waiting call.
  *
- * drive.h moves it. Knows ctx.h and list.h. All on the thread of its state.
+ * drive.h moves it. Knows ctx.h, list.h and mailbox.h. All on the thread of its state.
  */
 #ifndef CTX_BINDING_LOOP_H
 #define CTX_BINDING_LOOP_H
@@ -28,6 +28,7 @@
 #include "list.h"
 
 struct loop;
+struct mailbox;
 struct waiter;
 
 /* Something to run; in the row at most once. */
@@ -53,10 +54,15 @@ struct world {
 struct loop {
   const void *cookie;
   void (*disconnect)(struct world *w); /* lets go of all that waits in a world; see wait.h */
+  void (*close_links)(struct loop *l); /* frees 'links'; see link.h */
+  struct mailbox *mailbox;             /* NULL: the state has been closed */
   struct world *world;                 /* the one in front */
   struct waiter *current;              /* the task that runs; NULL: the main thread */
   struct waiter *main;                 /* the main thread as a waiter */
+  ctx_context *root;                   /* what the host has given, a reference; NULL: nothing */
   struct list fired;     /* entries that are remembered by their address, to be anchored */
+  struct list links;     /* that have come home; see link.h */
+  bool outside;          /* C may end contexts of this state, from any thread */
   bool driving;          /* somebody is inside drive */
   bool main_ready;       /* the main thread's entry has come up */
   bool failed;           /* an error lies ready to be raised by drive */
@@ -65,7 +71,7 @@ struct loop {
 };
 
 /* User values of the loop's userdata. */
-enum { LOOP_ANCHORS = 1, LOOP_WORLD, LOOP_ERROR, LOOP_VALUES = LOOP_ERROR };
+enum { LOOP_ANCHORS = 1, LOOP_WORLD, LOOP_ERROR, LOOP_ROOT, LOOP_VALUES = LOOP_ROOT };
 
 /* User values of a world's. */
 enum { WORLD_BACKGROUND = 1, WORLD_TODO, WORLD_OUTER, WORLD_ANCHORS, WORLD_VALUES = WORLD_ANCHORS };
@@ -76,8 +82,10 @@ struct loop *loop_of(lua_State *L);
 /* The engine of the world in front; raises when the state that closes has closed it. */
 ctx_engine *loop_engine(lua_State *L);
 
-/* Pushes the user value 'n' of the loop, or of the world in front. */
+/* Pushes the user value 'n' of the loop, or of the world in front; sets it to what is at
+ * 'index'. */
 void loop_push_value(lua_State *L, int n);
+void loop_set_value(lua_State *L, int n, int index);
 void world_push_value(lua_State *L, int n);
 
 /* Makes the loop, once per state. */
@@ -108,6 +116,10 @@ void loop_push_anchored(lua_State *L, const void *key);
 void loop_remember(lua_State *L, const void *key, int index);
 void loop_push_remembered(lua_State *L, const void *key);
 void loop_push_memory(lua_State *L);
+
+/* Remembers the userdata at 'index' under 'key' where Lua might never finalize it, because it is
+ * made while the state closes, in a finalizer: then who closes the loop does. */
+void loop_remember_late(lua_State *L, const void *key, int index);
 
 /* Puts 'e' at the end of the row; takes it out. */
 void world_make_ready(struct world *w, struct entry *e);
