@@ -41,12 +41,13 @@ local rows = {
   { "lua/binding/mailbox.[ch]", "core/list.h core/platform.h" },
   { "lua/ctx_lua.h", "core/ctx.h" },
   { "lua/binding/key.[ch]", "core/platform.h" },
-  { "lua/binding/loop.[ch]", "lua/binding/mailbox.h core/ctx.h core/list.h" },
+  { "lua/binding/notice.[ch]", "core/ctx.h lua/binding/mailbox.h" },
+  { "lua/binding/loop.[ch]", "core/ctx.h core/list.h lua/binding/mailbox.h" },
   { "lua/binding/link.[ch]",
     "lua/binding/loop.h lua/binding/mailbox.h lua/binding/key.h core/platform.h" },
-  { "lua/binding/wait.h", "lua/binding/loop.h" },
+  { "lua/binding/wait.h", "lua/binding/loop.h lua/binding/notice.h" },
   { "lua/binding/report.[ch]", "lua/binding/wait.h lua/binding/stack.h" },
-  { "lua/binding/drive.[ch]", "lua/binding/report.h core/platform.h" },
+  { "lua/binding/drive.[ch]", "lua/binding/report.h" },
   { "lua/binding/wait.c", "lua/binding/drive.h lua/binding/stack.h" },
   { "lua/binding/handle.[ch]",
     "lua/binding/wait.h lua/binding/link.h lua/binding/convert.h lua/binding/error.h core/ctx.h" },
@@ -65,7 +66,8 @@ local rows = {
   { "lua/binding/run.[ch]",
     "lua/binding/task.h lua/binding/scope.h lua/binding/cancel.h lua/binding/handle.h" },
   { "lua/binding/on_done.[ch]", "lua/binding/task.h lua/binding/anchor.h lua/binding/cancel.h "
-    .. "lua/binding/handle.h lua/binding/loop.h lua/binding/error.h" },
+    .. "lua/binding/handle.h lua/binding/loop.h lua/binding/notice.h lua/binding/error.h "
+    .. "core/platform.h" },
   { "lua/binding/sleep.[ch]",
     "lua/binding/task.h lua/binding/limit.h lua/binding/cancel.h lua/binding/convert.h "
     .. "lua/binding/error.h" },

@@ -54,7 +54,8 @@ struct handle *handle_check(lua_State *L, int arg)
 struct handle *handle_check_clock(lua_State *L, int arg)
 {
   struct handle *h = handle_check(L, arg);
-  if (ctx_engine_of(h->context) != loop_engine(L))
+  ctx_engine *own = loop_engine(L), *e = ctx_engine_of(h->context);
+  if (e != own && !(ctx_engine_is_monotonic(own) && ctx_engine_is_monotonic(e)))
     luaL_argerror(L, arg, "this context is on another clock than the present ctx.run");
   return h;
 }

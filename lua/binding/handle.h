@@ -63,7 +63,7 @@ struct handle *handle_live(lua_State *L, int index);
 struct handle *handle_check(lua_State *L, int arg);
 
 /* The same; raises also when its clock is not that of the world in front: for parents, and
- * for what is to be waited on. */
+ * for what is to be waited on. All engines on the monotonic clock are on one. */
 struct handle *handle_check_clock(lua_State *L, int arg);
 
 /* Raises "bad argument #arg to '...' (<expected> expected, got ...)", with a hint. */

@@ -71,12 +71,8 @@ static struct link *pop_home(struct loop *l)
   return k != NULL ? LIST_ELEMENT(k, struct share, letter.link)->link : NULL;
 }
 
-static void close_links(struct loop *l)
-{
-  for (struct link *k; (k = pop_home(l)) != NULL;) free_link(k);
-}
-
-void link_receive(lua_State *L)
+/* Unpins and frees those that have come home. */
+static void receive(lua_State *L)
 {
   struct loop *l = loop_of(L);
   if (list_empty(&l->links)) return;
@@ -143,7 +139,7 @@ void link_share(lua_State *L, struct link *k, int value, int key)
   loop_engine(L); /* raises where the box is closed */
   value = lua_absindex(L, value);
   if (key != 0) key = lua_absindex(L, key);
-  link_receive(L);
+  receive(L);
   pin(L, k, value, key);
   struct share *s = copy(L, value);
   if (s == NULL) {
@@ -193,5 +189,5 @@ void link_open(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &pinned);
   }
   lua_pop(L, 1);
-  loop_of(L)->close_links = close_links;
+  loop_of(L)->receive_links = receive;
 }

@@ -44,9 +44,6 @@ bool link_push_pinned(lua_State *L, const void *link);
 /* Pushes the copy for other states; of what is not shared, nil. */
 void link_push_copy(lua_State *L, const struct link *link);
 
-/* Unpins and frees those that have come home. */
-void link_receive(lua_State *L);
-
 /* Makes the table of what is pinned, once per state. */
 void link_open(lua_State *L);
 

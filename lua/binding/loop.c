@@ -142,9 +142,17 @@ void loop_push_remembered(lua_State *L, const void *key)
   lua_remove(L, -2);
 }
 
+void loop_receive(struct loop *l)
+{
+  struct letter *letter;
+  while (l->mailbox != NULL && (letter = mailbox_take(l->mailbox)) != NULL) letter->receive(letter);
+}
+
 void loop_anchor_fired(lua_State *L)
 {
   struct loop *l = loop_of(L);
+  loop_receive(l);
+  if (!list_empty(&l->links)) l->receive_links(L);
   while (!list_empty(&l->fired)) {
     struct entry *e = LIST_ELEMENT(l->fired.first, struct entry, fired);
     loop_push_remembered(L, e);
@@ -167,6 +175,7 @@ static void close_world(struct world *w)
 {
   if (w->engine == NULL) return;
   if (w->loop->disconnect != NULL) w->loop->disconnect(w);
+  if (w->loop->drop_hooks != NULL) w->loop->drop_hooks(w);
   ctx_engine_close(w->engine);
   w->engine = NULL;
 }
@@ -184,19 +193,6 @@ static void finalize_remembered(lua_State *L)
   lua_pop(L, 1);
 }
 
-/* Nobody waits any more, and nobody will. */
-static void close_loop(struct loop *l)
-{
-  if (l->mailbox == NULL) return;
-  mailbox_close(l->mailbox);
-  for (struct letter *t; (t = mailbox_take(l->mailbox)) != NULL;) t->receive(t);
-  if (l->close_links != NULL) l->close_links(l);
-  mailbox_release(l->mailbox);
-  l->mailbox = NULL;
-  ctx_release(l->root);
-  l->root = NULL;
-}
-
 /* The state closes. Finalizers of objects older than this one run later, and find it closed. */
 static int world_gc(lua_State *L)
 {
@@ -207,7 +203,6 @@ static int world_gc(lua_State *L)
   close_world(w);
   if (w->is_virtual) return 0;
   finalize_remembered(L);
-  close_loop(w->loop);
   return 0;
 }
 
@@ -271,6 +266,23 @@ void world_make_unready(struct world *w, struct entry *e)
 
 /* ---- opening ---------------------------------------------------------- */
 
+/* The last of ours when the state closes: its worlds are younger. They have taken back what
+ * hooks were to post. */
+static int loop_gc(lua_State *L)
+{
+  struct loop *l = lua_touserdata(L, 1);
+  if (l == NULL || lua_rawlen(L, 1) != sizeof *l || l->cookie != &loop_cookie) return 0;
+  if (l->mailbox == NULL || (l->world != NULL && l->world->engine != NULL)) return 0;
+  mailbox_close(l->mailbox);
+  loop_receive(l);
+  mailbox_release(l->mailbox);
+  l->mailbox = NULL;
+  ctx_release(l->root);
+  l->root = NULL;
+  if (l->receive_links != NULL) l->receive_links(L);
+  return 0;
+}
+
 static void make_memory(lua_State *L)
 {
   lua_newtable(L);
@@ -289,17 +301,16 @@ static void make_loop(lua_State *L)
   l->cookie = &loop_cookie;
   lua_newtable(L);
   lua_setiuservalue(L, -2, LOOP_ANCHORS);
+  set_gc(L, loop_gc);
+  l->mailbox = mailbox_new();
+  if (l->mailbox == NULL) luaL_error(L, "not enough memory");
   lua_rawsetp(L, LUA_REGISTRYINDEX, &loop_key);
 }
 
-/* What there was no memory for at the first time is made at the next. */
+/* A loop for whose world there was no memory has another try. */
 void loop_open(lua_State *L)
 {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &loop_key) == LUA_TNIL) make_loop(L);
   lua_pop(L, 1);
-  struct loop *l = loop_of(L);
-  if (l->world == NULL) world_open(L, false);
-  if (l->mailbox != NULL || l->world->engine == NULL) return;
-  l->mailbox = mailbox_new();
-  if (l->mailbox == NULL) luaL_error(L, "not enough memory");
+  if (loop_of(L)->world == NULL) world_open(L, false);
 }
