@@ -101,6 +101,7 @@ static int open_protected(lua_State *L)
   set_root(L, o->root);
   lua_pushcfunction(L, luaopen_ctx_core);
   lua_call(L, 0, 0);
+  handle_push_background(L); /* before C can push that of the root's engine */
   return 0;
 }
 

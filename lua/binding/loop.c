@@ -129,10 +129,10 @@ void loop_remember(lua_State *L, const void *key, int index)
   lua_pop(L, 1);
 }
 
-/* Lua collects nothing inside finalizers; also where a script has stopped the collector. */
+/* In a finalizer Lua does not say that the collector runs; nor where a script has stopped it. */
 void loop_remember_late(lua_State *L, const void *key, int index)
 {
-  if (!lua_gc(L, LUA_GCISRUNNING)) loop_remember(L, key, index);
+  if (lua_gc(L, LUA_GCISRUNNING) != 1) loop_remember(L, key, index);
 }
 
 void loop_push_remembered(lua_State *L, const void *key)
