@@ -126,9 +126,10 @@ __attribute__((visibility("default"))) int luaopen_ctx_core(lua_State *L);
 
 int luaopen_ctx_core(lua_State *L)
 {
+  static ctx__once pinned = CTX__ONCE_INIT;
   luaL_checkversion(L);
   host_claim(L);
-  pin();
+  CTX__ONCE(&pinned, pin);
   open_all(L);
   lua_newtable(L);
   int core = lua_gettop(L);
