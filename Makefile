@@ -53,7 +53,7 @@ core    := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard core/*.c))
 binding := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard lua/binding/*.c))
 tests   := $(patsubst spec/core/%.c,$(BUILD)/spec/%,$(wildcard spec/core/*.c))
 hosts   := $(patsubst spec/host/%.c,$(BUILD)/host/%,$(wildcard spec/host/*.c))
-ifneq ($(filter run-test,$(MAKECMDGOALS)),)
+ifneq ($(filter run-test test-host,$(MAKECMDGOALS)),)
 lualib  := $(or $(LUA_LIB),$(shell sh .ci/deps lualib))
 hosts   := $(if $(lualib),$(hosts),$(info no library of Lua 5.4 to link: spec/host is skipped; set LUA_LIB))
 endif
@@ -123,6 +123,10 @@ run-test: $(module) $(tests) $(hosts)
 test-core: $(tests)
 	@BUILD='$(BUILD)' sh spec/run.sh $(tests)
 
+# And those that hold states of Lua.
+test-host: $(hosts)
+	@BUILD='$(BUILD)' sh spec/run.sh $(hosts)
+
 c_files := $(wildcard core/*.[ch] lua/*.h lua/binding/*.[ch] spec/core/*.[ch] spec/host/*.[ch])
 
 run-lint:
@@ -156,6 +160,6 @@ clean:
 
 -include $(patsubst %.o,%.d,$(core) $(binding) $(host_objects) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
 
-.PHONY: all demo test lint clean run-demo run-test run-lint test-core module install-module lua-headers FORCE
+.PHONY: all demo test lint clean run-demo run-test run-lint test-core test-host module install-module lua-headers FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
