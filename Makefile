@@ -144,7 +144,7 @@ $(jumps_thread): spec/longjmp.c $(BUILD)/flavour
 	$(quiet)$(CC) -O2 -fPIC -shared -o $@ $<
 
 with_lua := $(filter-out $(mailbox),$(binding)) $(host_objects)
-$(with_lua): private flags += -I$(incdir) -Ispec/core -Ilua/binding
+$(with_lua): private flags += -I$(incdir) -Ilua -Ispec/core -Ilua/binding
 $(with_lua): | lua-headers
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/flavour
@@ -185,7 +185,7 @@ test-core: $(tests) $(process)
 test-host: $(hosts) $(jumps)
 	@BUILD='$(BUILD)' SAN='$(SAN)' sh spec/run.sh $(hosts)
 
-c_files := $(wildcard core/*.[ch] lua/binding/*.[ch] spec/*.c spec/core/*.[ch] spec/host/*.[ch] spec/process/*.[ch])
+c_files := $(wildcard core/*.[ch] lua/*.h lua/binding/*.[ch] spec/*.c spec/core/*.[ch] spec/host/*.[ch] spec/process/*.[ch])
 
 run-lint:
 	$(lua) .ci/layers.lua
@@ -195,7 +195,7 @@ run-lint:
 	@if command -v clang-tidy >/dev/null; then \
 	  echo clang-tidy; mkdir -p $(BUILD); \
 	  printf '%s\n' $(filter %.c,$(c_files)) | \
-	    xargs -P 2 -I{} clang-tidy --quiet {} -- $(flags) -I$(incdir) -Ispec/core -Ilua/binding 2>$(BUILD)/tidy.log || \
+	    xargs -P 2 -I{} clang-tidy --quiet {} -- $(flags) -I$(incdir) -Ilua -Ispec/core -Ilua/binding 2>$(BUILD)/tidy.log || \
 	    { cat $(BUILD)/tidy.log; exit 1; }; \
 	else \
 	  echo 'no clang-tidy here: static analysis is skipped'; \

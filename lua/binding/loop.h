@@ -59,11 +59,14 @@ struct loop {
   const void *cookie;
   struct mailbox *mailbox;             /* a reference; NULL: the state is being closed */
   void (*disconnect)(struct world *w); /* lets go of all that waits in a world; see wait.h */
+  void (*receive_links)(lua_State *L); /* frees 'links'; see link.h */
   void (*drop_hooks)(struct world *w); /* and of its hooks; see on_done.h */
   struct world *world;                 /* the one in front */
   struct waiter *current;              /* the task that runs; NULL: the main thread */
   struct waiter *main;                 /* the main thread as a waiter */
+  ctx_context *root;                   /* what the host has given, a reference; NULL: nothing */
   struct list fired;     /* entries that are remembered by their address, to be anchored */
+  struct list links;     /* that have come home; see link.h */
   bool outside;          /* C can end what is waited for on the real clock */
   bool driving;          /* somebody is inside drive */
   bool main_ready;       /* the main thread's entry has come up */
@@ -73,7 +76,7 @@ struct loop {
 };
 
 /* User values of the loop's userdata. */
-enum { LOOP_ANCHORS = 1, LOOP_WORLD, LOOP_ERROR, LOOP_VALUES = LOOP_ERROR };
+enum { LOOP_ANCHORS = 1, LOOP_WORLD, LOOP_ERROR, LOOP_ROOT, LOOP_VALUES = LOOP_ROOT };
 
 /* User values of a world's. */
 enum { WORLD_BACKGROUND = 1, WORLD_TODO, WORLD_OUTER, WORLD_ANCHORS, WORLD_VALUES = WORLD_ANCHORS };
@@ -84,8 +87,10 @@ struct loop *loop_of(lua_State *L);
 /* The engine of the world in front; raises when the state that closes has closed it. */
 ctx_engine *loop_engine(lua_State *L);
 
-/* Pushes the user value 'n' of the loop, or of the world in front. */
+/* Pushes the user value 'n' of the loop, or of the world in front; sets it to what is at
+ * 'index'. */
 void loop_push_value(lua_State *L, int n);
+void loop_set_value(lua_State *L, int n, int index);
 void world_push_value(lua_State *L, int n);
 
 /* Makes the loop, once per state. */
@@ -121,6 +126,10 @@ void loop_push_anchored(lua_State *L, const void *key);
 void loop_remember(lua_State *L, const void *key, int index);
 void loop_push_remembered(lua_State *L, const void *key);
 void loop_push_memory(lua_State *L);
+
+/* Remembers the userdata at 'index' under 'key' where Lua might never finalize it, because it is
+ * made while the state closes, in a finalizer: then who closes the loop does. */
+void loop_remember_late(lua_State *L, const void *key, int index);
 
 /* Puts 'e' at the end of the row; takes it out. */
 void world_make_ready(struct world *w, struct entry *e);
