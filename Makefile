@@ -80,7 +80,14 @@ process_objects := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard spec/process/*.c))
 $(process_objects): private flags += -Ispec/core
 $(BUILD)/process/%: $(BUILD)/obj/spec/process/%.o $(library)
 	@mkdir -p $(@D)
-	$(quiet)$(compile) $(LDFLAGS) -o $@ $^
+	$(quiet)$(compile) $(LDFLAGS) -o $@ $^ -ldl
+
+# The library as a program loads it by dlopen.
+$(BUILD)/process/unload: | $(BUILD)/process/libctx.so
+$(BUILD)/process/libctx.so: $(core)
+	@mkdir -p $(@D)
+	$(quiet)$(compile) '-DCTX_API=__attribute__((visibility("default")))' -shared -Wl,-z,nodelete $(LDFLAGS) -o $@ \
+	  $(wildcard core/*.c)
 
 # Programs that hold Lua states of their own, with the module linked in.
 host_objects := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard spec/host/*.c))
