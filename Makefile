@@ -43,7 +43,9 @@ runtime_thread  := libtsan.so
 $(if $(san_$(SAN)),,$(error SAN=$(SAN): there is address, and thread))
 $(if $(findstring clang,$(shell $(CC) --version)),$(error SAN=$(SAN) needs gcc: CC=$(CC) is clang))
 flags   += $(san_$(SAN)) -fno-omit-frame-pointer
-preload := $(shell $(CC) -print-file-name=$(runtime_$(SAN)))
+jumps_thread := $(abspath $(BUILD)/longjmp.so)
+jumps   := $(jumps_$(SAN))
+preload := $(shell $(CC) -print-file-name=$(runtime_$(SAN)))$(jumps:%=:%)
 endif
 
 quiet   := $(if $(V),,@)
@@ -91,9 +93,12 @@ $(BUILD)/process/libctx.so: $(core)
 
 # Programs that hold Lua states of their own, with the module linked in.
 host_objects := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard spec/host/*.c))
-$(BUILD)/host/%: $(BUILD)/obj/spec/host/%.o $(binding) $(library)
+$(BUILD)/host/%: $(BUILD)/obj/spec/host/%.o $(binding) $(library) $(jumps)
 	@mkdir -p $(@D)
 	$(quiet)$(compile) $(LDFLAGS) -o $@ $^ $(lualib) -lm -ldl
+
+$(jumps_thread): spec/longjmp.c $(BUILD)/flavour
+	$(quiet)$(CC) -O2 -fPIC -shared -o $@ $<
 
 $(binding) $(host_objects): private flags += -I$(incdir) -Ispec/core -Ilua/binding
 $(binding) $(host_objects): | lua-headers
@@ -117,7 +122,7 @@ demo test lint:
 	@sh .ci/deps $@
 	@$(MAKE) --no-print-directory run-$@
 
-run-demo: $(module)
+run-demo: $(module) $(jumps)
 	@echo '== examples/work_tree.lua on the real clock'
 	@LD_PRELOAD=$(preload) $(lua) examples/work_tree.lua
 	@for file in examples/*.lua; do \
@@ -125,14 +130,14 @@ run-demo: $(module)
 	  LD_PRELOAD=$(preload) $(lua) -l ctx.virtual $$file || exit; \
 	done
 
-run-test: $(module) $(tests) $(hosts) $(process)
-	@BUILD='$(BUILD)' LUA='$(lua)' PRELOAD='$(preload)' sh spec/run.sh --specs $(tests) $(hosts) $(process)
+run-test: $(module) $(tests) $(hosts) $(process) $(jumps)
+	@BUILD='$(BUILD)' SAN='$(SAN)' LUA='$(lua)' PRELOAD='$(preload)' sh spec/run.sh --specs $(tests) $(hosts) $(process)
 
 # The C tests alone need no Lua.
 test-core: $(tests) $(process)
-	@BUILD='$(BUILD)' sh spec/run.sh $(tests) $(process)
+	@BUILD='$(BUILD)' SAN='$(SAN)' sh spec/run.sh $(tests) $(process)
 
-c_files := $(wildcard core/*.[ch] lua/binding/*.[ch] spec/core/*.[ch] spec/host/*.[ch] spec/process/*.[ch])
+c_files := $(wildcard core/*.[ch] lua/binding/*.[ch] spec/*.c spec/core/*.[ch] spec/host/*.[ch] spec/process/*.[ch])
 
 run-lint:
 	$(lua) .ci/layers.lua

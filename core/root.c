@@ -78,6 +78,7 @@ int ctx_engine_close(ctx_engine *e)
   if (e == &standard.engine) return EINVAL;
   if (engine_is_dead(e)) return ECHILD;
   if (engine_calling(e)) return EDEADLK;
+  interrupt_close(e);
   engine_close(e);
   driver_stop(e);
   hook_drop_all(e, &e->queue);

@@ -1,4 +1,5 @@
 local ctx = require "ctx"
+local helper = require "spec.helper"
 local testing = require "ctx.testing"
 
 -- What a program prints on the virtual clock of this run, in the form of the tables below.
@@ -11,20 +12,10 @@ local function run_here(path)
   return seen
 end
 
-local function quote(text)
-  return "'" .. text:gsub("'", "'\\''") .. "'"
-end
-
-local function interpreter()
-  local i = 0
-  while arg[i - 1] do i = i - 1 end
-  return i < 0 and arg[i] or "lua5.4"
-end
-
 -- What a program prints, errors too, in a process of its own, with these same modules.
 local function run_alone(path)
   local command = ("LUA_PATH_5_4=%s LUA_CPATH_5_4=%s %s -l ctx.virtual %s 2>&1"):format(
-    quote(package.path), quote(package.cpath), quote(interpreter()), path)
+    helper.quote(package.path), helper.quote(package.cpath), helper.interpreter(), path)
   local pipe <close> = assert(io.popen(command))
   return pipe:read "a"
 end
