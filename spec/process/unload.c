@@ -56,14 +56,6 @@ static void count_run(ctx_context *c, void *arg)
   count(arg, 1);
 }
 
-static void becomes(const int64_t *counter, int64_t value)
-{
-  alarm(PATIENCE_S);
-  while (__atomic_load_n(counter, __ATOMIC_RELAXED) < value) sched_yield();
-  alarm(0);
-  CHECK_INT(__atomic_load_n(counter, __ATOMIC_RELAXED), value);
-}
-
 /* Loads, attaches a hook that runs a little later, and closes at once. */
 static void load_and_close(int64_t *ran)
 {
@@ -86,19 +78,15 @@ TEST(close_while_the_thread_runs)
   int64_t ran = 0;
   int n = setting("UNLOADS", UNLOADS);
   for (int i = 0; i < n; i++) load_and_close(&ran);
-  becomes(&ran, n);
+  EVENTUALLY(READ(ran) == n);
 }
 
 TEST(close_on_threads_that_end)
 {
   int64_t ran = 0;
   int n = setting("UNLOADS", UNLOADS);
-  for (int i = 0; i < n; i++) {
-    pthread_t t;
-    if (pthread_create(&t, NULL, load_in_thread, &ran) != 0) abort();
-    pthread_join(t, NULL);
-  }
-  becomes(&ran, n);
+  for (int i = 0; i < n; i++) join(start(load_in_thread, &ran));
+  EVENTUALLY(READ(ran) == n);
 }
 
 TEST(fork_after_close)
@@ -113,7 +101,7 @@ TEST(fork_after_close)
       _exit(l.with_timeout(l.background(), 1) == NULL && errno == ECHILD ? 0 : 1);
     }
     CHECK_INT(end_of(child), 0);
-    becomes(&ran, i + 1);
+    EVENTUALLY(READ(ran) == i + 1);
   }
 }
 
