@@ -91,6 +91,11 @@ $(BUILD)/process/libctx.so: $(core)
 	$(quiet)$(compile) '-DCTX_API=__attribute__((visibility("default")))' -shared -Wl,-z,nodelete $(LDFLAGS) -o $@ \
 	  $(wildcard core/*.c)
 
+# The one part of the binding that needs no Lua.
+mailbox := $(BUILD)/obj/lua/binding/mailbox.o
+$(BUILD)/spec/mailbox: $(mailbox)
+$(BUILD)/obj/spec/core/mailbox.o: private flags += -Ilua/binding
+
 # Programs that hold Lua states of their own, with the module linked in.
 host_objects := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard spec/host/*.c))
 $(BUILD)/host/%: $(BUILD)/obj/spec/host/%.o $(binding) $(library) $(jumps)
@@ -100,8 +105,9 @@ $(BUILD)/host/%: $(BUILD)/obj/spec/host/%.o $(binding) $(library) $(jumps)
 $(jumps_thread): spec/longjmp.c $(BUILD)/flavour
 	$(quiet)$(CC) -O2 -fPIC -shared -o $@ $<
 
-$(binding) $(host_objects): private flags += -I$(incdir) -Ispec/core -Ilua/binding
-$(binding) $(host_objects): | lua-headers
+with_lua := $(filter-out $(mailbox),$(binding)) $(host_objects)
+$(with_lua): private flags += -I$(incdir) -Ilua -Ispec/core -Ilua/binding
+$(with_lua): | lua-headers
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/flavour
 	@mkdir -p $(@D)
@@ -137,7 +143,7 @@ run-test: $(module) $(tests) $(hosts) $(process) $(jumps)
 test-core: $(tests) $(process)
 	@BUILD='$(BUILD)' SAN='$(SAN)' sh spec/run.sh $(tests) $(process)
 
-c_files := $(wildcard core/*.[ch] lua/binding/*.[ch] spec/*.c spec/core/*.[ch] spec/host/*.[ch] spec/process/*.[ch])
+c_files := $(wildcard core/*.[ch] lua/*.h lua/binding/*.[ch] spec/*.c spec/core/*.[ch] spec/host/*.[ch] spec/process/*.[ch])
 
 run-lint:
 	$(lua) .ci/layers.lua
@@ -147,7 +153,7 @@ run-lint:
 	@if command -v clang-tidy >/dev/null; then \
 	  echo clang-tidy; mkdir -p $(BUILD); \
 	  printf '%s\n' $(filter %.c,$(c_files)) | \
-	    xargs -P 2 -I{} clang-tidy --quiet {} -- $(flags) -I$(incdir) -Ispec/core -Ilua/binding 2>$(BUILD)/tidy.log || \
+	    xargs -P 2 -I{} clang-tidy --quiet {} -- $(flags) -I$(incdir) -Ilua -Ispec/core -Ilua/binding 2>$(BUILD)/tidy.log || \
 	    { cat $(BUILD)/tidy.log; exit 1; }; \
 	else \
 	  echo 'no clang-tidy here: static analysis is skipped'; \

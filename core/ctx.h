@@ -338,7 +338,8 @@ CTX_API int ctx_hook_attach(ctx_hook *h, ctx_context *c);
 
 /*
  * ctx_hook_stop: true: the function will never run; false: it has started, or the
- * hook is not attached. Of {it starts, one stop answers true} exactly one happens.
+ * hook is not attached. Of {it starts, one stop answers true} exactly one happens, also
+ * where a closed engine drops the hook.
  *
  *   threads  any; does not wait for a function that runs
  */

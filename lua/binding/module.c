@@ -10,7 +10,9 @@
 #include "cancel.h"
 #include "error.h"
 #include "handle.h"
+#include "host.h"
 #include "join.h"
+#include "link.h"
 #include "on_done.h"
 #include "query.h"
 #include "report.h"
@@ -108,6 +110,7 @@ static void open_all(lua_State *L)
   on_done_open(L);
   scope_open(L);
   value_open(L);
+  link_open(L);
 }
 
 /* Keeps this file in memory when the state that loaded it is closed: contexts and threads
@@ -124,6 +127,7 @@ __attribute__((visibility("default"))) int luaopen_ctx_core(lua_State *L);
 int luaopen_ctx_core(lua_State *L)
 {
   luaL_checkversion(L);
+  host_claim(L);
   pin();
   open_all(L);
   lua_newtable(L);
@@ -145,5 +149,6 @@ int luaopen_ctx_core(lua_State *L)
   lua_setfield(L, core, "CANCELED");
   error_push(L, CTX_DEADLINE_EXCEEDED);
   lua_setfield(L, core, "DEADLINE_EXCEEDED");
+  host_open(L);
   return 1;
 }
