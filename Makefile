@@ -3,6 +3,8 @@
 #   make          build/libctx.a and build/ctx/core.so
 #   make demo     S1 on the real clock, then every example on the virtual one
 #   make test     C tests and specs; the last line is 'N passed, N failed'
+#   make examples the examples in C, into build/examples
+#   make bench-latency  a table of docs/latency.md
 #   make lint     layers, names, format, static analysis
 #   make clean
 #
@@ -109,6 +111,31 @@ with_lua := $(filter-out $(mailbox),$(binding)) $(host_objects)
 $(with_lua): private flags += -I$(incdir) -Ilua -Ispec/core -Ilua/binding
 $(with_lua): | lua-headers
 
+# Examples in C, where what they need is there; and what is measured.
+ifneq ($(filter run-test run-demo examples,$(MAKECMDGOALS)),)
+lualib := $(or $(lualib),$(LUA_LIB),$(shell sh .ci/deps lualib))
+uv     := $(shell pkg-config --libs libuv 2>/dev/null)
+demos  := $(if $(lualib),embed,$(info no library of Lua 5.4 to link: examples/embed.c is skipped; set LUA_LIB)) epoll
+shown  := $(demos:%=$(BUILD)/examples/%) \
+          $(if $(uv),$(BUILD)/examples/libuv,$(info no libuv here: examples/libuv.c is skipped))
+endif
+c_programs := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard examples/*.c bench/*.c))
+$(BUILD)/obj/examples/embed.o: private flags += -Ilua -I$(incdir)
+$(BUILD)/examples/embed: $(binding)
+$(BUILD)/examples/embed: private libs = $(lualib) -lm -ldl
+$(BUILD)/examples/libuv: private libs = $(uv)
+$(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(library)
+	@mkdir -p $(@D)
+	$(quiet)$(compile) $(LDFLAGS) -o $@ $(filter-out $(library),$^) $(library) $(libs)
+$(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(library)
+	@mkdir -p $(@D)
+	$(quiet)$(compile) $(LDFLAGS) -o $@ $^
+
+examples: $(shown)
+
+bench-latency: $(BUILD)/bench/latency
+	@$< $(SAMPLES)
+
 $(BUILD)/obj/%.o: %.c $(BUILD)/flavour
 	@mkdir -p $(@D)
 	$(if $(quiet),@echo '$(CC) $<')
@@ -128,22 +155,24 @@ demo test lint:
 	@sh .ci/deps $@
 	@$(MAKE) --no-print-directory run-$@
 
-run-demo: $(module) $(jumps)
+run-demo: $(module) $(shown) $(jumps)
 	@echo '== examples/work_tree.lua on the real clock'
 	@LD_PRELOAD=$(preload) $(lua) examples/work_tree.lua
 	@for file in examples/*.lua; do \
 	  echo; echo "== $$file on the virtual clock"; \
 	  LD_PRELOAD=$(preload) $(lua) -l ctx.virtual $$file || exit; \
 	done
+	@for name in $(demos); do echo; echo "== examples/$$name.c"; $(BUILD)/examples/$$name || exit; done
 
-run-test: $(module) $(tests) $(hosts) $(process) $(jumps)
+run-test: $(module) $(tests) $(hosts) $(process) $(shown) $(jumps)
 	@BUILD='$(BUILD)' SAN='$(SAN)' LUA='$(lua)' PRELOAD='$(preload)' sh spec/run.sh --specs $(tests) $(hosts) $(process)
 
 # The C tests alone need no Lua.
 test-core: $(tests) $(process)
 	@BUILD='$(BUILD)' SAN='$(SAN)' sh spec/run.sh $(tests) $(process)
 
-c_files := $(wildcard core/*.[ch] lua/*.h lua/binding/*.[ch] spec/*.c spec/core/*.[ch] spec/host/*.[ch] spec/process/*.[ch])
+c_files := $(wildcard core/*.[ch] lua/*.h lua/binding/*.[ch] spec/*.c spec/core/*.[ch] spec/host/*.[ch] spec/process/*.[ch] \
+  examples/*.c bench/*.c)
 
 run-lint:
 	$(lua) .ci/layers.lua
@@ -174,8 +203,8 @@ install-module: $(module)
 clean:
 	rm -rf build
 
--include $(patsubst %.o,%.d,$(core) $(binding) $(host_objects) $(process_objects) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
+-include $(patsubst %.o,%.d,$(core) $(binding) $(host_objects) $(process_objects) $(c_programs) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
 
-.PHONY: all demo test lint clean run-demo run-test run-lint test-core module install-module lua-headers FORCE
+.PHONY: examples bench-latency all demo test lint clean run-demo run-test run-lint test-core module install-module lua-headers FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
