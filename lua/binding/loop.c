@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "loop.h"
+#include "mailbox.h"
 
 static const char loop_cookie, world_cookie; /* their addresses mark our userdata */
 static const char loop_key, memory_key;      /* places in the registry */
@@ -25,8 +26,9 @@ struct loop *loop_of(lua_State *L)
 
 ctx_engine *loop_engine(lua_State *L)
 {
-  ctx_engine *e = loop_of(L)->world->engine;
-  if (e == NULL)
+  struct loop *l = loop_of(L);
+  ctx_engine *e = l->world->engine;
+  if (e == NULL || l->mailbox == NULL)
     luaL_error(L, "the Lua state is being closed: ctx can no longer wait or make anything");
   return e;
 }
@@ -42,6 +44,15 @@ void loop_push_value(lua_State *L, int n)
   push_loop(L);
   lua_getiuservalue(L, -1, n);
   lua_remove(L, -2);
+}
+
+void loop_set_value(lua_State *L, int n, int index)
+{
+  lua_pushvalue(L, index);
+  push_loop(L);
+  lua_insert(L, -2);
+  lua_setiuservalue(L, -2, n);
+  lua_pop(L, 1);
 }
 
 static void push_world(lua_State *L)
@@ -119,6 +130,12 @@ void loop_remember(lua_State *L, const void *key, int index)
   lua_pop(L, 1);
 }
 
+/* In a finalizer Lua does not say that the collector runs; nor where a script has stopped it. */
+void loop_remember_late(lua_State *L, const void *key, int index)
+{
+  if (lua_gc(L, LUA_GCISRUNNING) != 1) loop_remember(L, key, index);
+}
+
 void loop_push_remembered(lua_State *L, const void *key)
 {
   loop_push_memory(L);
@@ -126,9 +143,17 @@ void loop_push_remembered(lua_State *L, const void *key)
   lua_remove(L, -2);
 }
 
+void loop_receive(struct loop *l)
+{
+  struct letter *letter;
+  while (l->mailbox != NULL && (letter = mailbox_take(l->mailbox)) != NULL) letter->receive(letter);
+}
+
 void loop_anchor_fired(lua_State *L)
 {
   struct loop *l = loop_of(L);
+  loop_receive(l);
+  if (!list_empty(&l->links)) l->receive_links(L);
   while (!list_empty(&l->fired)) {
     struct entry *e = LIST_ELEMENT(l->fired.first, struct entry, fired);
     loop_push_remembered(L, e);
@@ -140,9 +165,7 @@ void loop_anchor_fired(lua_State *L)
 
 void loop_fail(lua_State *L)
 {
-  push_loop(L);
-  lua_insert(L, -2);
-  lua_setiuservalue(L, -2, LOOP_ERROR);
+  loop_set_value(L, LOOP_ERROR, -1);
   lua_pop(L, 1);
   loop_of(L)->failed = true;
 }
@@ -153,8 +176,35 @@ static void close_world(struct world *w)
 {
   if (w->engine == NULL) return;
   if (w->loop->disconnect != NULL) w->loop->disconnect(w);
+  if (w->loop->drop_hooks != NULL) w->loop->drop_hooks(w);
   ctx_engine_close(w->engine);
   w->engine = NULL;
+}
+
+/* Finalizes what is remembered: Lua does not, where that was made while the state closes. */
+static void finalize_remembered(lua_State *L)
+{
+  luaL_checkstack(L, 8, NULL);
+  loop_push_memory(L);
+  for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
+    if (luaL_getmetafield(L, -1, "__gc") == LUA_TNIL) continue;
+    lua_pushvalue(L, -2);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+}
+
+/* Nobody waits any more, and nobody will: the hooks that were to post have been stopped. */
+static void close_loop(lua_State *L, struct loop *l)
+{
+  if (l->mailbox == NULL) return;
+  mailbox_close(l->mailbox);
+  loop_receive(l);
+  mailbox_release(l->mailbox);
+  l->mailbox = NULL;
+  ctx_release(l->root);
+  l->root = NULL;
+  if (l->receive_links != NULL) l->receive_links(L);
 }
 
 /* The state closes. Finalizers of objects older than this one run later, and find it closed. */
@@ -165,6 +215,9 @@ static int world_gc(lua_State *L)
   if (!list_empty(&w->tasks))
     lua_warning(L, "ctx: the Lua state is closed, and tasks have not ended", 0);
   close_world(w);
+  if (w->is_virtual) return 0;
+  close_loop(L, w->loop);
+  finalize_remembered(L);
   return 0;
 }
 
@@ -238,17 +291,25 @@ static void make_memory(lua_State *L)
   lua_rawsetp(L, LUA_REGISTRYINDEX, &memory_key);
 }
 
+static void make_loop(lua_State *L)
+{
+  make_memory(L);
+  struct loop *l = lua_newuserdatauv(L, sizeof *l, LOOP_VALUES);
+  memset(l, 0, sizeof *l);
+  l->cookie = &loop_cookie;
+  lua_newtable(L);
+  lua_setiuservalue(L, -2, LOOP_ANCHORS);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &loop_key);
+}
+
+/* What there was no memory for has another try. */
 void loop_open(lua_State *L)
 {
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &loop_key) == LUA_TNIL) {
-    make_memory(L);
-    struct loop *l = lua_newuserdatauv(L, sizeof *l, LOOP_VALUES);
-    memset(l, 0, sizeof *l);
-    l->cookie = &loop_cookie;
-    lua_newtable(L);
-    lua_setiuservalue(L, -2, LOOP_ANCHORS);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &loop_key);
-    world_open(L, false);
-  }
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &loop_key) == LUA_TNIL) make_loop(L);
   lua_pop(L, 1);
+  struct loop *l = loop_of(L);
+  if (l->world == NULL) world_open(L, false);
+  if (l->mailbox != NULL || l->world->engine == NULL) return;
+  l->mailbox = mailbox_new();
+  if (l->mailbox == NULL) luaL_error(L, "not enough memory");
 }

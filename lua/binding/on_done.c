@@ -1,17 +1,26 @@
-#include <string.h>
+#include "platform.h"
 
 #include "anchor.h"
 #include "cancel.h"
 #include "error.h"
 #include "handle.h"
+#include "notice.h"
 #include "on_done.h"
 #include "task.h"
 
-struct on_done {
-  const void *cookie;
+/* What others point at. It lies outside of Lua: a userdata that is made while the state closes
+ * goes without its finalizer. */
+struct hook {
   struct entry entry; /* in the ready row, once it has fired */
   struct world *world;
-  ctx_hook hook;
+  struct list_link all; /* in the world's hooks, until the notice has come */
+  struct notice notice;
+  bool dropped; /* by its world, which is closed */
+};
+
+struct on_done {
+  const void *cookie;
+  struct hook *hook; /* its own; NULL: not made yet, or finalized */
 };
 
 enum { ON_DONE_FUNCTION = 1, ON_DONE_HANDLE, ON_DONE_SCOPE, ON_DONE_VALUES = ON_DONE_SCOPE };
@@ -24,29 +33,45 @@ static struct on_done *test(lua_State *L, int index)
   if (lua_type(L, index) != LUA_TUSERDATA || lua_rawlen(L, index) != sizeof(struct on_done))
     return NULL;
   struct on_done *o = lua_touserdata(L, index);
-  return o->cookie == &cookie ? o : NULL;
+  return o->cookie == &cookie && o->hook != NULL ? o : NULL;
 }
 
 /* ---- firing ----------------------------------------------------------- */
 
 /* The context has ended; Lua cannot be entered here. */
-static void on_end(ctx_context *c, void *arg)
+static void on_notice(struct letter *l)
 {
-  (void)c;
-  struct on_done *o = arg;
-  if (o->world->engine == NULL) return; /* its world is closed: nobody would run it */
-  world_make_ready(o->world, &o->entry);
-  list_append(&o->world->loop->fired, &o->entry.fired);
+  struct hook *k = LIST_ELEMENT(l, struct hook, notice.letter);
+  list_remove(&k->world->hooks, &k->all);
+  world_make_ready(k->world, &k->entry);
+  list_append(&k->world->loop->fired, &k->entry.fired);
+}
+
+/* True: the notice would have come, and will not. */
+static bool withdraw(struct hook *k)
+{
+  if (!notice_withdraw(&k->notice)) return false;
+  list_remove(&k->world->hooks, &k->all);
+  return true;
+}
+
+/* Its world is closed: nobody would run them. */
+static void drop_all(struct world *w)
+{
+  while (!list_empty(&w->hooks)) {
+    struct hook *k = LIST_ELEMENT(w->hooks.first, struct hook, all);
+    k->dropped = withdraw(k);
+  }
 }
 
 /* Lets go of what kept the hook at 'index', which has run or been stopped. */
-static void release(lua_State *L, int index, struct on_done *o)
+static void release(lua_State *L, int index, const struct hook *k)
 {
   index = lua_absindex(L, index);
   lua_getiuservalue(L, index, ON_DONE_HANDLE);
   if (handle_test(L, -1) != NULL) anchor_release(L, lua_gettop(L), index);
   lua_pop(L, 1);
-  loop_unanchor(L, &o->entry);
+  loop_unanchor(L, &k->entry);
   for (int i = 1; i <= ON_DONE_VALUES; i++) {
     lua_pushnil(L);
     lua_setiuservalue(L, index, i);
@@ -56,10 +81,15 @@ static void release(lua_State *L, int index, struct on_done *o)
 /* Its turn has come: fn(err, cause) becomes a task of the scope that registered it. */
 static void run(lua_State *L, struct entry *e)
 {
-  struct on_done *o = LIST_ELEMENT(e, struct on_done, entry);
+  struct hook *k = LIST_ELEMENT(e, struct hook, entry);
   luaL_checkstack(L, 12, NULL);
   loop_push_anchored(L, e);
   int hook = lua_gettop(L);
+  struct on_done *o = test(L, hook);
+  if (o == NULL || o->hook != k) {
+    lua_settop(L, hook - 1);
+    return;
+  }
   lua_getiuservalue(L, hook, ON_DONE_SCOPE);
   lua_getiuservalue(L, hook, ON_DONE_FUNCTION);
   lua_getiuservalue(L, hook, ON_DONE_HANDLE);
@@ -71,7 +101,7 @@ static void run(lua_State *L, struct entry *e)
   error_push(L, ctx_err(h->context));
   cancel_push_cause(L, h);
   lua_remove(L, -3);
-  release(L, hook, o);
+  release(L, hook, k);
   task_start_hook(L, hook + 1);
   lua_settop(L, hook - 1);
 }
@@ -83,15 +113,30 @@ static int stop(lua_State *L)
 {
   struct on_done *o = test(L, lua_upvalueindex(1));
   if (o == NULL) return luaL_error(L, "ctx: a stop function was tampered with");
+  struct hook *k = o->hook;
   lua_pushvalue(L, lua_upvalueindex(1));
-  bool stopped = ctx_hook_stop(&o->hook);
-  if (!stopped && list_linked(&o->entry.link)) {
-    world_make_unready(o->world, &o->entry);
+  bool stopped = k->dropped || withdraw(k);
+  k->dropped = false;
+  if (!stopped && list_linked(&k->entry.link)) {
+    world_make_unready(k->world, &k->entry);
     stopped = true;
   }
-  if (stopped) release(L, -1, o);
+  if (stopped) release(L, -1, k);
   lua_pushboolean(L, stopped);
   return 1;
+}
+
+static struct hook *push_new(lua_State *L)
+{
+  struct loop *l = loop_of(L);
+  struct on_done *o = lua_newuserdatauv(L, sizeof *o, ON_DONE_VALUES);
+  *o = (struct on_done){&cookie, NULL};
+  loop_set_metatable(L, &metatable);
+  struct hook *k = o->hook = CTX__ALLOC(sizeof *k);
+  if (k == NULL) luaL_error(L, "not enough memory");
+  *k = (struct hook){.entry.run = run, .world = l->world};
+  notice_init(&k->notice, l->mailbox, on_notice);
+  return k;
 }
 
 int on_done_bind(lua_State *L)
@@ -100,26 +145,23 @@ int on_done_bind(lua_State *L)
   luaL_checktype(L, 2, LUA_TFUNCTION);
   cancel_refuse(L, 3);
   lua_settop(L, 2);
-  struct on_done *o = lua_newuserdatauv(L, sizeof *o, ON_DONE_VALUES);
-  memset(o, 0, sizeof *o);
-  o->cookie = &cookie;
-  o->entry.run = run;
-  o->world = loop_of(L)->world;
-  ctx_hook_init(&o->hook, on_end, o, CTX_HOOK_INLINE);
-  loop_set_metatable(L, &metatable);
+  struct hook *k = push_new(L);
   lua_pushvalue(L, 2);
   lua_setiuservalue(L, 3, ON_DONE_FUNCTION);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, 3, ON_DONE_HANDLE);
   task_push_scope(L);
   lua_setiuservalue(L, 3, ON_DONE_SCOPE);
-  loop_remember(L, &o->entry, 3);
+  loop_remember(L, &k->entry, 3);
   lua_pushvalue(L, 3);
   lua_pushcclosure(L, stop, 1);
   anchor_hook(L, 1, 3);
-  if (ctx_hook_attach(&o->hook, h->context) != 0) {
-    release(L, 3, o);
-    return luaL_error(L, "the run that this context belongs to has ended");
+  list_append(&k->world->hooks, &k->all);
+  int refused = notice_attach(&k->notice, h->context);
+  if (refused != 0) {
+    list_remove(&k->world->hooks, &k->all);
+    release(L, 3, k);
+    return wait_refuse_context(L, h->context, refused);
   }
   loop_anchor_fired(L);
   return 1;
@@ -129,14 +171,18 @@ static int on_done_gc(lua_State *L)
 {
   struct on_done *o = test(L, 1);
   if (o == NULL) return 0;
-  ctx_hook_stop(&o->hook);
-  if (list_linked(&o->entry.link)) world_make_unready(o->world, &o->entry);
-  if (list_linked(&o->entry.fired)) list_remove(&o->world->loop->fired, &o->entry.fired);
+  struct hook *k = o->hook;
+  o->hook = NULL;
+  withdraw(k);
+  if (list_linked(&k->entry.link)) world_make_unready(k->world, &k->entry);
+  if (list_linked(&k->entry.fired)) list_remove(&k->world->loop->fired, &k->entry.fired);
+  CTX__FREE(k);
   return 0;
 }
 
 void on_done_open(lua_State *L)
 {
+  loop_of(L)->drop_hooks = drop_all;
   lua_createtable(L, 0, 2);
   lua_pushcfunction(L, on_done_gc);
   lua_setfield(L, -2, "__gc");

@@ -259,7 +259,7 @@ void task_start_hook(lua_State *L, int base)
   if (scope_test(L, base) != NULL)
     lua_getiuservalue(L, base, SCOPE_ROOT);
   else
-    handle_push_background(L);
+    handle_push_root(L);
   if (handle_test(L, -1) == NULL)
     luaL_error(L, "ctx: the state of the module has been tampered with");
   lua_insert(L, base + 1);
