@@ -302,7 +302,7 @@ explore:
 explore_dir   := $(BUILD)/explore
 explore_flags  = -std=c11 $(warnings) -fno-pie -U_FORTIFY_SOURCE -DCTX__PLATFORM='"explore.h"' -Icore -Ilua/binding -Ispec/core/explore
 explore_see   := -fsanitize=thread # only the calls that it puts before reads and writes
-explore_core  := $(filter-out core/platform.c,$(wildcard core/*.c))
+explore_core  := $(filter-out core/platform.c,$(wildcard core/*.c)) lua/binding/mailbox.c
 explore_seen  := $(explore_core) $(wildcard spec/core/explore/scenario/*.c)
 explore_parts := $(patsubst %.c,$(explore_dir)/%.o,$(explore_seen) $(wildcard spec/core/explore/*.c))
 explore_bugs  := $(patsubst spec/core/explore/planted/%.patch,%,$(wildcard spec/core/explore/planted/*.patch))

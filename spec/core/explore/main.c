@@ -20,7 +20,7 @@
 
 static const struct scenario *const tables[] = {
   litmus_scenarios, chance_scenarios, cancel_scenarios, expiry_scenarios, life_scenarios,
-  hook_scenarios,   wait_scenarios,   driver_scenarios, signal_scenarios,
+  hook_scenarios,   wait_scenarios,   driver_scenarios, signal_scenarios, mailbox_scenarios,
 };
 
 bool tracing;
