@@ -12,12 +12,13 @@
  *   an allocation   commutes with everything
  *
  * Operations of different threads that touch different objects, or only read or only add,
- * commute: schedules that differ in the order of such neighbors are one. So, in each
- * schedule, an operation is tried before an earlier one of another thread only when the two
- * conflict and nothing else orders them (dynamic partial order reduction; Flanagan and
- * Godefroid, 2005), and a thread whose next operation has been tried first sleeps until
- * something conflicts with that (sleep sets; Godefroid, 1996). With no bound this runs at
- * least one schedule of each kind: the search is complete.
+ * commute: schedules that differ in the order of such neighbors are one. So an operation is
+ * tried before an earlier one of another thread only when the two conflict and nothing else
+ * orders them; what is tried there is a thread that may begin a schedule in which they are
+ * reversed (source sets; Abdulla, Aronis, Jonsson and Sagonas, 2014). A thread whose next
+ * operation has been tried sleeps until something conflicts with that (sleep sets;
+ * Godefroid, 1996). With no bound this runs at least one schedule of each kind: the search
+ * is complete.
  *
  * With a bound, only schedules with so many preemptions are run: switches away from a
  * thread that could go on. An operation is then also tried where the run of events began
