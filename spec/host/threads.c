@@ -304,7 +304,7 @@ TEST(undriven_deadline)
 {
   ctx_engine *e = open_engine(CTX_DRIVER_HOST);
   lua_State *L = open_with("host", ctx_engine_background(e), false);
-  runs(L, "local soon, patience, before = 0.005, 20, ctx.now()\n"
+  runs(L, "local soon, patience, before = 0.005, 10, ctx.now()\n"
           "local c = host:with_timeout(soon)\n"
           "assert(c:wait(patience) and c:err() == ctx.DEADLINE_EXCEEDED)\n"
           "c = host:with_timeout(soon):with_cancel():with_value('k', 1)\n"
