@@ -388,7 +388,7 @@ TEST(closed_engine)
           "t = bg:async(function() return timed:wait() end)\n"
           "ctx.yield()\n");
   CHECK_INT(ctx_engine_close(e), 0);
-  runs(L, "assert(select(2, t:join()) == true)\n"
+  runs(L, "assert(select(2, t:join(10)) == true)\n"
           "assert(timed:done() and stop() and not stop())\n"
           "local ok, err = pcall(host.wait, host, 1)\n"
           "assert(not ok and err:find('engine is closed', 1, true), err)\n"
