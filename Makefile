@@ -112,7 +112,7 @@ $(with_lua): private flags += -I$(incdir) -Ilua -Ispec/core -Ilua/binding
 $(with_lua): | lua-headers
 
 # Examples in C, where what they need is there; and what is measured.
-ifneq ($(filter run-test run-demo examples,$(MAKECMDGOALS)),)
+ifneq ($(filter run-test run-demo examples bench-latency,$(MAKECMDGOALS)),)
 lualib := $(or $(lualib),$(LUA_LIB),$(shell sh .ci/deps lualib))
 uv     := $(shell pkg-config --libs libuv 2>/dev/null)
 demos  := $(if $(lualib),embed,$(info no library of Lua 5.4 to link: examples/embed.c is skipped; set LUA_LIB)) epoll
@@ -120,16 +120,19 @@ shown  := $(demos:%=$(BUILD)/examples/%) \
           $(if $(uv),$(BUILD)/examples/libuv,$(info no libuv here: examples/libuv.c is skipped))
 endif
 c_programs := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard examples/*.c bench/*.c))
-$(BUILD)/obj/examples/embed.o: private flags += -Ilua -I$(incdir)
-$(BUILD)/examples/embed: $(binding)
-$(BUILD)/examples/embed: private libs = $(lualib) -lm -ldl
+# What holds Lua states; without a Lua, bench/latency does without.
+$(BUILD)/obj/examples/embed.o $(BUILD)/obj/bench/latency.o: private flags += \
+  $(if $(lualib),-DWITH_LUA -Ilua -I$(incdir))
+$(BUILD)/examples/embed $(BUILD)/bench/latency: $(if $(lualib),$(binding))
+$(BUILD)/examples/embed $(BUILD)/bench/latency: private libs = $(lualib) -lm -ldl
 $(BUILD)/examples/libuv: private libs = $(uv)
+link_c = $(quiet)$(compile) $(LDFLAGS) -o $@ $(filter-out $(library),$^) $(library) $(libs)
 $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(library)
 	@mkdir -p $(@D)
-	$(quiet)$(compile) $(LDFLAGS) -o $@ $(filter-out $(library),$^) $(library) $(libs)
+	$(link_c)
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(library)
 	@mkdir -p $(@D)
-	$(quiet)$(compile) $(LDFLAGS) -o $@ $^
+	$(link_c)
 
 examples: $(shown)
 
