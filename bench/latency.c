@@ -155,6 +155,7 @@ static void late(const char *what, int64_t (*to)(int64_t deadline_ns), int64_t *
     ns[i] = to(deadline_ns) - deadline_ns;
   }
   report(what, ns);
+  if (ns[0] < 0) printf("that was early, by %.1f\n", (double)-ns[0] / 1000);
 }
 
 /* ---- from a cancel to who waits ---------------------------------------------- */
