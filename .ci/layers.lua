@@ -55,6 +55,7 @@ local rows = {
     .. "lua/binding/convert.h lua/binding/error.h" },
   { "lua/binding/value.[ch]", "lua/binding/cancel.h lua/binding/link.h lua/binding/key.h" },
   { "lua/binding/query.[ch]", "lua/binding/handle.h lua/binding/convert.h lua/binding/error.h" },
+  { "lua/binding/pollable.[ch]", "lua/binding/handle.h" },
   { "lua/binding/anchor.[ch]", "lua/binding/handle.h" },
   { "lua/binding/limit.[ch]",
     "lua/binding/cancel.h lua/binding/handle.h lua/binding/wait.h lua/binding/convert.h "

@@ -45,8 +45,8 @@
 extern "C" {
 #endif
 
-#ifndef CTX_API
-#define CTX_API
+#ifndef CTX_API /* what a library gives away, when all else is hidden */
+#define CTX_API __attribute__((visibility("default")))
 #endif
 
 #define CTX_VERSION_MAJOR 0
@@ -151,7 +151,8 @@ CTX_API int ctx_wait(ctx_context *c, int64_t timeout_ns);
  *   owns     gives nothing: it is the context's, made at the first call and closed with it;
  *            contexts that end as one share it
  *   fails    -1, errno EMFILE, ENOMEM and the like; EAGAIN, where the kernel cannot know
- *            the deadline (not Linux, or another clock) and there is no driver; ECHILD
+ *            the deadline (not Linux, or another clock) and there is no driver;
+ *            ECANCELED: nor can there be one, as the engine is closed; ECHILD
  *   threads  any
  */
 CTX_API int ctx_fd(ctx_context *c);

@@ -120,21 +120,16 @@ static bool runs_locked(ctx_engine *e, const void *what)
   return false;
 }
 
-bool engine_await_call(ctx_engine *e, const void *what)
+void engine_await_call_locked(ctx_engine *e, const void *what)
 {
-  bool waited = false;
-  engine_lock(e);
   while (runs_locked(e, what)) {
     uint32_t seen = CTX__LOAD(&e->calls_ended);
-    waited = true;
     e->awaiting++;
     engine_unlock(e);
     CTX__WAIT(&e->calls_ended, seen, INT64_MAX);
     engine_lock(e);
     e->awaiting--;
   }
-  engine_unlock(e);
-  return waited;
 }
 
 /* ---- what waits for the driver ---------------------------------------- */

@@ -72,7 +72,7 @@ struct ctx_engine {
   bool alarming;      /* 'alarm' has changed, and the thread is to be woken */
   ctx__atomic closed; /* nothing is queued or armed any more; may be read without the lock */
   struct list calls;  /* of hooks and timers that run now */
-  unsigned awaiting;  /* who wait in engine_await_call */
+  unsigned awaiting;  /* who wait in engine_await_call_locked */
   int64_t told_ns;    /* the instant that who sleeps was told; INT64_MAX: none */
   ctx__fd fd;         /* closed until it is asked for */
 
@@ -136,8 +136,9 @@ void engine_call_end(struct engine_call *call);
 /* True inside a hook or timer of 'e' on this thread; of any engine where 'e' is NULL. */
 bool engine_calling(const ctx_engine *e);
 
-/* Waits for the end of the calls of 'what' that are under way. False: there were none. */
-bool engine_await_call(ctx_engine *e, const void *what);
+/* Waits until no call of 'what' is under way. The lock is held before and after, and dropped
+ * between. */
+void engine_await_call_locked(ctx_engine *e, const void *what);
 
 /* ---- what waits for the driver ---------------------------------------- */
 

@@ -89,7 +89,10 @@ int ctx_engine_close(ctx_engine *e)
   return 0;
 }
 
+#define TEXT(x) #x
+#define DOTTED(major, minor, patch) TEXT(major) "." TEXT(minor) "." TEXT(patch)
+
 const char *ctx_version(void)
 {
-  return "0.1.0";
+  return DOTTED(CTX_VERSION_MAJOR, CTX_VERSION_MINOR, CTX_VERSION_PATCH);
 }

@@ -26,8 +26,9 @@ struct loop *loop_of(lua_State *L)
 
 ctx_engine *loop_engine(lua_State *L)
 {
-  ctx_engine *e = loop_of(L)->world->engine;
-  if (e == NULL)
+  struct loop *l = loop_of(L);
+  ctx_engine *e = l->world->engine;
+  if (e == NULL || l->mailbox == NULL)
     luaL_error(L, "the Lua state is being closed: ctx can no longer wait or make anything");
   return e;
 }
@@ -193,6 +194,19 @@ static void finalize_remembered(lua_State *L)
   lua_pop(L, 1);
 }
 
+/* Nobody waits any more, and nobody will: the hooks that were to post have been stopped. */
+static void close_loop(lua_State *L, struct loop *l)
+{
+  if (l->mailbox == NULL) return;
+  mailbox_close(l->mailbox);
+  loop_receive(l);
+  mailbox_release(l->mailbox);
+  l->mailbox = NULL;
+  ctx_release(l->root);
+  l->root = NULL;
+  if (l->receive_links != NULL) l->receive_links(L);
+}
+
 /* The state closes. Finalizers of objects older than this one run later, and find it closed. */
 static int world_gc(lua_State *L)
 {
@@ -202,6 +216,7 @@ static int world_gc(lua_State *L)
     lua_warning(L, "ctx: the Lua state is closed, and tasks have not ended", 0);
   close_world(w);
   if (w->is_virtual) return 0;
+  close_loop(L, w->loop);
   finalize_remembered(L);
   return 0;
 }
@@ -266,23 +281,6 @@ void world_make_unready(struct world *w, struct entry *e)
 
 /* ---- opening ---------------------------------------------------------- */
 
-/* The last of ours when the state closes: its worlds are younger. They have taken back what
- * hooks were to post. */
-static int loop_gc(lua_State *L)
-{
-  struct loop *l = lua_touserdata(L, 1);
-  if (l == NULL || lua_rawlen(L, 1) != sizeof *l || l->cookie != &loop_cookie) return 0;
-  if (l->mailbox == NULL || (l->world != NULL && l->world->engine != NULL)) return 0;
-  mailbox_close(l->mailbox);
-  loop_receive(l);
-  mailbox_release(l->mailbox);
-  l->mailbox = NULL;
-  ctx_release(l->root);
-  l->root = NULL;
-  if (l->receive_links != NULL) l->receive_links(L);
-  return 0;
-}
-
 static void make_memory(lua_State *L)
 {
   lua_newtable(L);
@@ -301,16 +299,17 @@ static void make_loop(lua_State *L)
   l->cookie = &loop_cookie;
   lua_newtable(L);
   lua_setiuservalue(L, -2, LOOP_ANCHORS);
-  set_gc(L, loop_gc);
-  l->mailbox = mailbox_new();
-  if (l->mailbox == NULL) luaL_error(L, "not enough memory");
   lua_rawsetp(L, LUA_REGISTRYINDEX, &loop_key);
 }
 
-/* A loop for whose world there was no memory has another try. */
+/* What there was no memory for has another try. */
 void loop_open(lua_State *L)
 {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &loop_key) == LUA_TNIL) make_loop(L);
   lua_pop(L, 1);
-  if (loop_of(L)->world == NULL) world_open(L, false);
+  struct loop *l = loop_of(L);
+  if (l->world == NULL) world_open(L, false);
+  if (l->mailbox != NULL || l->world->engine == NULL) return;
+  l->mailbox = mailbox_new();
+  if (l->mailbox == NULL) luaL_error(L, "not enough memory");
 }

@@ -14,6 +14,7 @@
 #include "join.h"
 #include "link.h"
 #include "on_done.h"
+#include "pollable.h"
 #include "query.h"
 #include "report.h"
 #include "run.h"
@@ -126,9 +127,10 @@ __attribute__((visibility("default"))) int luaopen_ctx_core(lua_State *L);
 
 int luaopen_ctx_core(lua_State *L)
 {
+  static ctx__once pinned = CTX__ONCE_INIT;
   luaL_checkversion(L);
   host_claim(L);
-  pin();
+  CTX__ONCE(&pinned, pin);
   open_all(L);
   lua_newtable(L);
   int core = lua_gettop(L);
@@ -138,6 +140,7 @@ int luaopen_ctx_core(lua_State *L)
   luaL_setfuncs(L, sleep_primitives, 0);
   handle_open(L);
   luaL_setfuncs(L, sleep_methods_only, 0);
+  luaL_setfuncs(L, pollable_methods, 0);
   add_methods(L, core, cancel_methods);
   add_methods(L, core, value_methods);
   add_methods(L, core, query_methods);

@@ -55,6 +55,13 @@ void wait_wake_row(struct list *row)
 
 /* ---- watching --------------------------------------------------------- */
 
+/* A block of watches; its coroutine may be closed by a stranger while they are in use. */
+struct watch_block {
+  struct waiter *waiter; /* who uses it; NULL: nobody */
+  size_t room;
+  struct watch watches[];
+};
+
 static struct watch *next_watch(lua_State *L, struct waiter *w)
 {
   if (w->watch_count == w->watch_room) luaL_error(L, "ctx: no room to wait for that much");
@@ -141,6 +148,7 @@ void wait_let_go(struct waiter *w)
     watch->row = NULL;
   }
   w->watch_count = 0;
+  if (w->watches != w->small) LIST_ELEMENT(w->watches, struct watch_block, watches)->waiter = NULL;
   w->watches = w->small;
   w->watch_room = WATCHES;
   if (w->armed) ctx_timer_disarm(&w->timer);
@@ -150,19 +158,12 @@ void wait_let_go(struct waiter *w)
 
 /* ---- many watches ----------------------------------------------------- */
 
-/* A block of watches; its coroutine may be closed by a stranger while they are in use. */
-struct watch_block {
-  struct waiter *waiter; /* who uses it; NULL: nobody yet */
-  size_t room;
-  struct watch watches[];
-};
-
 static const char block_metatable;
 
 static int block_gc(lua_State *L)
 {
   struct watch_block *b = lua_touserdata(L, 1);
-  if (b != NULL && b->waiter != NULL && b->waiter->watches == b->watches) wait_let_go(b->waiter);
+  if (b != NULL && b->waiter != NULL) wait_let_go(b->waiter);
   return 0;
 }
 

@@ -19,7 +19,9 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -86,6 +88,33 @@ static inline int entries(const char *path)
 static inline int threads(void)
 {
   return entries("/proc/self/task");
+}
+
+static inline void *tell_name(void *name)
+{
+#ifdef SYS_gettid
+  snprintf(name, 64, "/proc/self/task/%ld", (long)syscall(SYS_gettid));
+#endif
+  return NULL;
+}
+
+/* Starts the first thread, because a sanitizer then starts one of its own, and waits till
+ * nothing is seen of it. */
+static inline int threads_after_one(void)
+{
+  char name[64] = "";
+  join(start(tell_name, name));
+  EVENTUALLY(access(name, F_OK) != 0);
+  return threads();
+}
+
+/* As many as at the first call, which is made before any is started: waits until it is so. */
+static inline int threads_at_rest(void)
+{
+  static int at_rest;
+  if (at_rest == 0) at_rest = threads_after_one();
+  EVENTUALLY(threads() == at_rest);
+  return at_rest;
 }
 
 /* ---- descriptors -------------------------------------------------------- */

@@ -191,7 +191,7 @@ TEST(gives_up_and_is_forgotten)
 TEST(wakes_by_itself_at_the_deadline)
 {
   struct world w;
-  int key = 0, before = threads();
+  int key = 0, before = threads_at_rest();
   ctx_context *bg = threaded(&w);
   for (int i = 0; i < 3; i++) {
     ctx_context *a = ctx_with_timeout(bg, CTX_MS(2)), *b = ctx_with_cancel(a);
@@ -421,5 +421,6 @@ static const struct test tests[] = {
 
 int main(int argc, char **argv)
 {
+  threads_at_rest();
   return check_run("wait", tests, sizeof tests / sizeof *tests, argc, argv);
 }

@@ -39,7 +39,7 @@ static struct library load(void)
 {
   char path[4096];
   const char *build = getenv("BUILD");
-  snprintf(path, sizeof path, "%s/process/libctx.so", build != NULL ? build : "build");
+  snprintf(path, sizeof path, "%s/libctx.so.0", build != NULL ? build : "build");
   struct library l = {.handle = dlopen(path, RTLD_NOW | RTLD_LOCAL)};
   if (!CHECK(l.handle != NULL)) abort();
   find(&l, "ctx_background", &l.background);
