@@ -49,11 +49,17 @@ static int compare(const void *a, const void *b)
   return (x > y) - (x < y);
 }
 
+static double us(int64_t ns)
+{
+  return (double)ns / 1000;
+}
+
 static void report(const char *what, int64_t *ns)
 {
   qsort(ns, (size_t)samples, sizeof *ns, compare);
-  printf("| %-58s | %7.1f | %7.1f | %8.1f |\n", what, (double)ns[samples / 2] / 1000,
-         (double)ns[samples - 1 - samples / 100] / 1000, (double)ns[samples - 1] / 1000);
+  int p50 = samples / 2, p99 = samples - 1 - samples / 100;
+  printf("| %-58s | %7.1f | %7.1f | %8.1f |\n", what, us(ns[p50]), us(ns[p99]),
+         us(ns[samples - 1]));
   fflush(stdout);
 }
 
@@ -155,7 +161,7 @@ static void late(const char *what, int64_t (*to)(int64_t deadline_ns), int64_t *
     ns[i] = to(deadline_ns) - deadline_ns;
   }
   report(what, ns);
-  if (ns[0] < 0) printf("that was early, by %.1f\n", (double)-ns[0] / 1000);
+  if (ns[0] < 0) printf("that was early, by %.1f\n", us(-ns[0]));
 }
 
 /* ---- from a cancel to who waits ---------------------------------------------- */
