@@ -9,6 +9,8 @@
 #   make install  the C library, with a header and a file for pkg-config, in PREFIX
 #   make install-lua  the module, and libctx_lua.a; uninstall takes back both
 #   make test-install  tests of what they install
+#   make examples the examples in C, into build/examples
+#   make bench-latency  a table of docs/latency.md
 #   make lint     layers, names, format, static analysis
 #   make clean
 #
@@ -127,7 +129,10 @@ process_objects := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard spec/process/*.c))
 $(process_objects): private flags += -Ispec/core
 $(BUILD)/process/%: $(BUILD)/obj/spec/process/%.o $(library)
 	@mkdir -p $(@D)
-	$(quiet)$(compile) $(LDFLAGS) -o $@ $^
+	$(quiet)$(compile) $(LDFLAGS) -o $@ $^ -ldl
+
+# The library as a program loads it by dlopen.
+$(BUILD)/process/unload: | $(shared)
 
 # The one part of the binding that needs no Lua.
 mailbox := $(BUILD)/obj/lua/binding/mailbox.o
@@ -146,6 +151,30 @@ $(jumps_thread): spec/longjmp.c $(BUILD)/flavour
 with_lua := $(filter-out $(mailbox),$(binding)) $(host_objects)
 $(with_lua): private flags += -I$(incdir) -Ilua -Ispec/core -Ilua/binding
 $(with_lua): | lua-headers
+# Examples in C, where what they need is there; and what is measured.
+ifneq ($(filter run-test run-demo examples,$(MAKECMDGOALS)),)
+lualib := $(or $(lualib),$(LUA_LIB),$(shell sh .ci/deps lualib))
+uv     := $(shell pkg-config --libs libuv 2>/dev/null)
+demos  := $(if $(lualib),embed,$(info no library of Lua 5.4 to link: examples/embed.c is skipped; set LUA_LIB)) epoll
+shown  := $(demos:%=$(BUILD)/examples/%) \
+          $(if $(uv),$(BUILD)/examples/libuv,$(info no libuv here: examples/libuv.c is skipped))
+endif
+c_programs := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard examples/*.c bench/*.c))
+$(BUILD)/obj/examples/embed.o: private flags += -Ilua -I$(incdir)
+$(BUILD)/examples/embed: $(embedded)
+$(BUILD)/examples/embed: private libs = $(lualib) -lm -ldl
+$(BUILD)/examples/libuv: private libs = $(uv)
+$(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(library)
+	@mkdir -p $(@D)
+	$(quiet)$(compile) $(LDFLAGS) -o $@ $(filter-out $(library),$^) $(library) $(libs)
+$(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(library)
+	@mkdir -p $(@D)
+	$(quiet)$(compile) $(LDFLAGS) -o $@ $^
+
+examples: $(shown)
+
+bench-latency: $(BUILD)/bench/latency
+	@$< $(SAMPLES)
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/flavour
 	@mkdir -p $(@D)
@@ -166,15 +195,16 @@ demo test lint:
 	@sh .ci/deps $@
 	@$(MAKE) --no-print-directory run-$@
 
-run-demo: $(module) $(jumps)
+run-demo: $(module) $(shown) $(jumps)
 	@echo '== examples/work_tree.lua on the real clock'
 	@LD_PRELOAD=$(preload) $(lua) examples/work_tree.lua
 	@for file in examples/*.lua; do \
 	  echo; echo "== $$file on the virtual clock"; \
 	  LD_PRELOAD=$(preload) $(lua) -l ctx.virtual $$file || exit; \
 	done
+	@for name in $(demos); do echo; echo "== examples/$$name.c"; $(BUILD)/examples/$$name || exit; done
 
-run-test: $(module) $(tests) $(hosts) $(process) $(jumps)
+run-test: $(module) $(tests) $(hosts) $(process) $(shown) $(jumps)
 	@BUILD='$(BUILD)' SAN='$(SAN)' LUA='$(lua)' PRELOAD='$(preload)' sh spec/run.sh --specs $(tests) $(hosts) $(process)
 
 # The C tests alone need no Lua.
@@ -185,7 +215,8 @@ test-core: $(tests) $(process)
 test-host: $(hosts) $(jumps)
 	@BUILD='$(BUILD)' SAN='$(SAN)' sh spec/run.sh $(hosts)
 
-c_files := $(wildcard core/*.[ch] lua/*.h lua/binding/*.[ch] spec/*.c spec/core/*.[ch] spec/host/*.[ch] spec/process/*.[ch])
+c_files := $(wildcard core/*.[ch] lua/*.h lua/binding/*.[ch] spec/*.c spec/core/*.[ch] spec/host/*.[ch] spec/process/*.[ch] \
+  examples/*.c bench/*.c)
 
 run-lint:
 	$(lua) .ci/layers.lua
@@ -301,8 +332,8 @@ lint-explore:
 
 .PHONY: explore run-explore lint-explore
 
--include $(patsubst %.o,%.d,$(core) $(binding) $(host_objects) $(process_objects) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
+-include $(patsubst %.o,%.d,$(core) $(binding) $(host_objects) $(process_objects) $(c_programs) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
 
-.PHONY: all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
+.PHONY: examples bench-latency all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:

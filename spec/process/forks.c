@@ -288,20 +288,19 @@ static void *hammer(void *arg)
 
 static void fork_many(pid_t (*fork_once)(int how), int hammers)
 {
-  pthread_t threads[HAMMERS];
+  pthread_t hammers_at[HAMMERS];
   struct holdings before = holdings();
   hold(&of_standard, ctx_engine_of(ctx_background()));
   hold(&of_opened, need(ctx_engine_open(NULL)));
   __atomic_store_n(&hammering, true, __ATOMIC_RELAXED);
-  for (int i = 0; i < hammers; i++)
-    if (pthread_create(&threads[i], NULL, hammer, NULL) != 0) abort();
+  for (int i = 0; i < hammers; i++) hammers_at[i] = start(hammer, NULL);
   for (int i = 0, n = setting("FORKS", FORKS); i < n; i++) {
-    alarm(2 * PATIENCE_S);
+    alarm(2 * HANG_S);
     pid_t child = fork_once(i);
     if (!CHECK(child > 0) || !CHECK_INT(end_of(child), 0)) break;
   }
   __atomic_store_n(&hammering, false, __ATOMIC_RELAXED);
-  for (int i = 0; i < hammers; i++) pthread_join(threads[i], NULL);
+  for (int i = 0; i < hammers; i++) join(hammers_at[i]);
   alarm(0);
   let_go(&of_standard);
   let_go(&of_opened);

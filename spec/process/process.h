@@ -5,7 +5,7 @@
  * spec/run.sh counts. A child is forked with an alarm of its own, so that its parent only
  * has to wait for it.
  *
- * Knows world.h, and the operating system.
+ * Knows world.h, system.h, and the operating system.
  */
 #ifndef CTX_PROCESS_H
 #define CTX_PROCESS_H
@@ -14,19 +14,14 @@
 #define _GNU_SOURCE 1
 #endif
 
+#include "system.h"
 #include "world.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
@@ -37,8 +32,7 @@
 #define SANITIZED_THREADS 1
 #endif
 
-/* How long a wait may last that ought to be short; and after how long a hang ends a process. */
-enum { SOON_S = 10, PATIENCE_S = 60 };
+enum { HANG_S = 60 }; /* what lasts longer is ended */
 
 /* A number that the environment may set. */
 static inline int setting(const char *name, int otherwise)
@@ -49,17 +43,6 @@ static inline int setting(const char *name, int otherwise)
 
 /* ---- what a process holds ---------------------------------------------- */
 
-/* Entries of a folder of /proc, or -1 where there is none. */
-static inline int entries(const char *folder)
-{
-  DIR *d = opendir(folder);
-  int n = 0;
-  if (d == NULL) return -1;
-  while (readdir(d) != NULL) n++;
-  closedir(d);
-  return n;
-}
-
 struct holdings {
   int threads;
   int descriptors;
@@ -67,34 +50,23 @@ struct holdings {
 
 static inline struct holdings holdings(void)
 {
-  return (struct holdings){entries("/proc/self/task"), entries("/proc/self/fd")};
+  return (struct holdings){threads(), descriptors()};
 }
 
-/* States that the process holds no more than 'before'. The kernel may show a thread for a
- * moment after it was joined. */
+/* States that the process holds no more than 'before'. */
 static inline void holds_as(struct holdings before)
 {
-  int64_t until_ns = ctx_engine_now(ctx_engine_of(ctx_background())) + CTX_SECONDS(SOON_S);
-  while (holdings().threads > before.threads &&
-         ctx_engine_now(ctx_engine_of(ctx_background())) < until_ns)
-    sched_yield();
-  CHECK_INT(holdings().threads, before.threads);
-  CHECK_INT(holdings().descriptors, before.descriptors);
+  EVENTUALLY(threads() <= before.threads);
+  CHECK_INT(threads(), before.threads);
+  CHECK_INT(descriptors(), before.descriptors);
 }
 
 /* States that nothing lives in 'e', soon: its thread may be about to give back the last. */
 static inline void becomes_empty(ctx_engine *e)
 {
-  int64_t until_ns = ctx_engine_now(e) + CTX_SECONDS(SOON_S);
   ctx_counters n;
-  do {
-    ctx_engine_counters(e, &n);
-    if (n.contexts == 0 && n.hooks == 0 && n.timers == 0) break;
-    sched_yield();
-  } while (ctx_engine_now(e) < until_ns);
-  CHECK_INT(n.contexts, 0);
-  CHECK_INT(n.hooks, 0);
-  CHECK_INT(n.timers, 0);
+  EVENTUALLY(
+    (ctx_engine_counters(e, &n), n.contexts == 0 && n.hooks == 0 && n.timers == 0 && n.fds == 0));
   CHECK(ctx__check(e) == NULL);
 }
 
@@ -108,7 +80,7 @@ static inline void begin_child(void)
   sigaddset(&set, SIGALRM);
   signal(SIGALRM, SIG_DFL);
   pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-  alarm(PATIENCE_S);
+  alarm(HANG_S);
 }
 
 static inline void leave_no_core(void)

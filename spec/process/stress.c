@@ -114,7 +114,7 @@ static void poll_one(struct worker *w)
   CHECK(fd.fd >= 0);
   if (below(&w->seed, 2) == 0) ctx_cancel(c);
   bool done = ctx_done(c);
-  int ready = poll(&fd, 1, done ? SOON_S * 1000 : 0); /* the kernel is told after c is done */
+  int ready = poll(&fd, 1, done ? PATIENCE_S * 1000 : 0); /* the kernel is told after c is done */
   CHECK(ready == 1 || !done);
   CHECK(ready == 0 || ctx_done(c));
   ctx_release(c);
@@ -289,10 +289,9 @@ static void storm(ctx_engine *e)
   int seed = setting("STRESS_SEED", (int)(ctx_engine_now(e) % 1000000000) + 1);
   printf("# STRESS_SECONDS=%d STRESS_SEED=%d\n", seconds, seed);
   struct storm *s = storm_open(e, (uint64_t)seed);
-  pthread_t threads[THREADS];
-  alarm((unsigned)(seconds + PATIENCE_S));
-  for (int i = 0; i < THREADS; i++)
-    if (pthread_create(&threads[i], NULL, work, &s->workers[i]) != 0) abort();
+  pthread_t workers[THREADS];
+  alarm((unsigned)(seconds + HANG_S));
+  for (int i = 0; i < THREADS; i++) workers[i] = start(work, &s->workers[i]);
   ctx_context *hour = need(ctx_with_timeout(ctx_engine_background(e), CTX_SECONDS(seconds)));
   int err;
   while ((err = ctx_wait(hour, 100000)) == 0) replace(&s->reaper);
@@ -300,7 +299,7 @@ static void storm(ctx_engine *e)
   ctx_release(hour);
   __atomic_store_n(&s->over, true, __ATOMIC_RELAXED);
   ctx_cancel(s->end); /* whoever waits for ever comes back */
-  for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+  for (int i = 0; i < THREADS; i++) join(workers[i]);
   int64_t steps = storm_close(s);
   alarm(0);
   CHECK(steps > THREADS);
