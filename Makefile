@@ -250,7 +250,6 @@ pkgconfig := $(LIBDIR)/pkgconfig
 in_prefix  = $(patsubst $(PREFIX)/%,$${prefix}/%,$1)
 put        = install -m 644
 dl         := $(if $(filter Linux,$(shell uname -s)),-ldl)
-header_lua := $(wildcard lua/ctx_lua.h)
 
 , := ,
 # pc(the name, what it is, what it needs, its libraries, what else a static link needs)
@@ -272,7 +271,7 @@ install: libs
 # The module, and what a host needs that embeds Lua and shares its contexts with scripts.
 install-lua: install-module $(embedded)
 	install -d '$(DESTDIR)$(INCLUDEDIR)' '$(DESTDIR)$(pkgconfig)'
-	$(if $(header_lua),$(put) $(header_lua) '$(DESTDIR)$(INCLUDEDIR)')
+	$(put) lua/ctx_lua.h '$(DESTDIR)$(INCLUDEDIR)'
 	$(put) $(embedded) '$(DESTDIR)$(LIBDIR)'
 	$(call pc,ctx-lua,ctx for hosts that embed Lua 5.4,ctx,-lctx_lua $(dl),-pthread)
 
