@@ -74,10 +74,10 @@ $(BUILD)/spec/%: $(BUILD)/obj/spec/core/%.o $(library)
 	@mkdir -p $(@D)
 	$(quiet)$(compile) $(LDFLAGS) -o $@ $^
 
-# The one part of the binding that needs no Lua.
-mailbox := $(BUILD)/obj/lua/binding/mailbox.o
-$(BUILD)/spec/mailbox: $(mailbox)
-$(BUILD)/obj/spec/core/mailbox.o: private flags += -Ilua/binding
+# The parts of the binding that need no Lua.
+without_lua := $(patsubst %,$(BUILD)/obj/lua/binding/%.o,key mailbox)
+$(BUILD)/spec/key $(BUILD)/spec/mailbox: $(without_lua)
+$(BUILD)/obj/spec/core/key.o $(BUILD)/obj/spec/core/mailbox.o: private flags += -Ilua/binding
 
 # Programs that hold Lua states of their own, with the module linked in.
 host_objects := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard spec/host/*.c))
@@ -85,7 +85,7 @@ $(BUILD)/host/%: $(BUILD)/obj/spec/host/%.o $(binding) $(library)
 	@mkdir -p $(@D)
 	$(quiet)$(compile) $(LDFLAGS) -o $@ $^ $(lualib) -lm -ldl
 
-with_lua := $(filter-out $(mailbox),$(binding)) $(host_objects)
+with_lua := $(filter-out $(without_lua),$(binding)) $(host_objects)
 $(with_lua): private flags += -I$(incdir) -Ilua -Ispec/core -Ilua/binding
 $(with_lua): | lua-headers
 
