@@ -16,6 +16,7 @@ void hook_unref(struct heap_hook *h)
 {
   if (CTX__SUB_RELEASE(&h->hook.refs, 1) != 1) return;
   ctx_engine *e = h->home;
+  if (engine_is_dead(e)) return; /* the allocator may be in use by a thread that is not there */
   engine_free(e, h, sizeof *h);
   ctx_release(e->background);
 }
