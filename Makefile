@@ -134,10 +134,10 @@ $(BUILD)/process/%: $(BUILD)/obj/spec/process/%.o $(library)
 # The library as a program loads it by dlopen.
 $(BUILD)/process/unload: | $(shared)
 
-# The one part of the binding that needs no Lua.
-mailbox := $(BUILD)/obj/lua/binding/mailbox.o
-$(BUILD)/spec/mailbox: $(mailbox)
-$(BUILD)/obj/spec/core/mailbox.o: private flags += -Ilua/binding
+# The parts of the binding that need no Lua.
+without_lua := $(patsubst %,$(BUILD)/obj/lua/binding/%.o,key mailbox)
+$(BUILD)/spec/key $(BUILD)/spec/mailbox: $(without_lua)
+$(BUILD)/obj/spec/core/key.o $(BUILD)/obj/spec/core/mailbox.o: private flags += -Ilua/binding
 
 # Programs that hold Lua states of their own, with the module linked in.
 host_objects := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard spec/host/*.c))
@@ -148,7 +148,7 @@ $(BUILD)/host/%: $(BUILD)/obj/spec/host/%.o $(binding) $(internal) $(jumps)
 $(jumps_thread): spec/longjmp.c $(BUILD)/flavour
 	$(quiet)$(CC) -O2 -fPIC -shared -o $@ $<
 
-with_lua := $(filter-out $(mailbox),$(binding)) $(host_objects)
+with_lua := $(filter-out $(without_lua),$(binding)) $(host_objects)
 $(with_lua): private flags += -I$(incdir) -Ilua -Ispec/core -Ilua/binding
 $(with_lua): | lua-headers
 
