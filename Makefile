@@ -304,9 +304,9 @@ explore:
 	@$(MAKE) --no-print-directory run-explore SAN=
 
 explore_dir   := $(BUILD)/explore
-explore_flags  = -std=c11 $(warnings) -fno-pie -U_FORTIFY_SOURCE -DCTX__PLATFORM='"explore.h"' -Icore -Ispec/core/explore
+explore_flags  = -std=c11 $(warnings) -fno-pie -U_FORTIFY_SOURCE -DCTX__PLATFORM='"explore.h"' -Icore -Ilua/binding -Ispec/core/explore
 explore_see   := -fsanitize=thread # only the calls that it puts before reads and writes
-explore_core  := $(filter-out core/platform.c,$(wildcard core/*.c))
+explore_core  := $(filter-out core/platform.c,$(wildcard core/*.c)) lua/binding/mailbox.c
 explore_seen  := $(explore_core) $(wildcard spec/core/explore/scenario/*.c)
 explore_parts := $(patsubst %.c,$(explore_dir)/%.o,$(explore_seen) $(wildcard spec/core/explore/*.c))
 explore_bugs  := $(patsubst spec/core/explore/planted/%.patch,%,$(wildcard spec/core/explore/planted/*.patch))
@@ -319,9 +319,12 @@ $(explore_dir)/%.o: %.c $(BUILD)/flavour
 $(explore_dir)/explore: $(explore_parts)
 	$(quiet)$(CC) -no-pie -o $@ $^
 
-# Of a planted bug: the core and the binding as patched, and all the rest as it is.
-$(explore_dir)/planted/%: spec/core/explore/planted/%.patch $(explore_parts)
-	$(quiet)CC='$(CC)' FLAGS="$(explore_flags) $(CFLAGS) $(explore_see)" sh spec/core/explore/plant.sh $* $(explore_dir)
+# With a planted bug: the one source as it is patched, and all the rest as it is.
+planted := $(explore_dir)/planted
+$(planted)/%: spec/core/explore/planted/%.patch $(explore_parts)
+	$(quiet)sh spec/core/explore/plant.sh $* $(explore_dir)
+	$(quiet)$(CC) $(explore_flags) $(CFLAGS) $(explore_see) -c -o $@.tree/part.o $@.tree/part.c
+	$(quiet)$(CC) -no-pie -o $@ $@.tree/part.o $$(cat $@.tree/others)
 
 run-explore: $(explore_bins)
 	@REPLAY='$(REPLAY)' sh spec/core/explore/run.sh $(explore_dir) $(explore_bugs)
