@@ -332,7 +332,8 @@ TEST(from_hooks_under_the_hammer)
 }
 #endif
 
-/* Not for a sanitizer: the locks of its own allocator, which a fork does not mind, stay held. */
+/* The last two are not for a sanitizer: should another thread hold a lock of its allocator as
+ * this one forks, nobody gives it back in the child. */
 static const struct test tests[] = {
   T(from_main, "a child makes every call while the engines' threads sleep in its parent"),
   T(from_hooks, "a child that a hook forks makes every call"),
