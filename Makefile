@@ -134,10 +134,10 @@ $(BUILD)/process/%: $(BUILD)/obj/spec/process/%.o $(library)
 # The library as a program loads it by dlopen.
 $(BUILD)/process/unload: | $(shared)
 
-# The one part of the binding that needs no Lua.
-mailbox := $(BUILD)/obj/lua/binding/mailbox.o
-$(BUILD)/spec/mailbox: $(mailbox)
-$(BUILD)/obj/spec/core/mailbox.o: private flags += -Ilua/binding
+# The parts of the binding that need no Lua.
+without_lua := $(patsubst %,$(BUILD)/obj/lua/binding/%.o,key mailbox)
+$(BUILD)/spec/key $(BUILD)/spec/mailbox: $(without_lua)
+$(BUILD)/obj/spec/core/key.o $(BUILD)/obj/spec/core/mailbox.o: private flags += -Ilua/binding
 
 # Programs that hold Lua states of their own, with the module linked in.
 host_objects := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard spec/host/*.c))
@@ -148,11 +148,12 @@ $(BUILD)/host/%: $(BUILD)/obj/spec/host/%.o $(binding) $(internal) $(jumps)
 $(jumps_thread): spec/longjmp.c $(BUILD)/flavour
 	$(quiet)$(CC) -O2 -fPIC -shared -o $@ $<
 
-with_lua := $(filter-out $(mailbox),$(binding)) $(host_objects)
+with_lua := $(filter-out $(without_lua),$(binding)) $(host_objects)
 $(with_lua): private flags += -I$(incdir) -Ilua -Ispec/core -Ilua/binding
 $(with_lua): | lua-headers
+
 # Examples in C, where what they need is there; and what is measured.
-ifneq ($(filter run-test run-demo examples,$(MAKECMDGOALS)),)
+ifneq ($(filter run-test run-demo examples bench-latency,$(MAKECMDGOALS)),)
 lualib := $(or $(lualib),$(LUA_LIB),$(shell sh .ci/deps lualib))
 uv     := $(shell pkg-config --libs libuv 2>/dev/null)
 demos  := $(if $(lualib),embed,$(info no library of Lua 5.4 to link: examples/embed.c is skipped; set LUA_LIB)) epoll
@@ -160,16 +161,19 @@ shown  := $(demos:%=$(BUILD)/examples/%) \
           $(if $(uv),$(BUILD)/examples/libuv,$(info no libuv here: examples/libuv.c is skipped))
 endif
 c_programs := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard examples/*.c bench/*.c))
-$(BUILD)/obj/examples/embed.o: private flags += -Ilua -I$(incdir)
-$(BUILD)/examples/embed: $(embedded)
-$(BUILD)/examples/embed: private libs = $(lualib) -lm -ldl
+# What holds Lua states; without a Lua, bench/latency does without.
+$(BUILD)/obj/examples/embed.o $(BUILD)/obj/bench/latency.o: private flags += \
+  $(if $(lualib),-DWITH_LUA -Ilua -I$(incdir))
+$(BUILD)/examples/embed $(BUILD)/bench/latency: $(if $(lualib),$(embedded) $(jumps))
+$(BUILD)/examples/embed $(BUILD)/bench/latency: private libs = $(lualib) -lm -ldl
 $(BUILD)/examples/libuv: private libs = $(uv)
+link_c = $(quiet)$(compile) $(LDFLAGS) -o $@ $(filter-out $(library),$^) $(library) $(libs)
 $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(library)
 	@mkdir -p $(@D)
-	$(quiet)$(compile) $(LDFLAGS) -o $@ $(filter-out $(library),$^) $(library) $(libs)
+	$(link_c)
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(library)
 	@mkdir -p $(@D)
-	$(quiet)$(compile) $(LDFLAGS) -o $@ $^
+	$(link_c)
 
 examples: $(shown)
 
@@ -217,6 +221,7 @@ test-host: $(hosts) $(jumps)
 
 c_files := $(wildcard core/*.[ch] lua/*.h lua/binding/*.[ch] spec/*.c spec/core/*.[ch] spec/host/*.[ch] spec/process/*.[ch] \
   examples/*.c bench/*.c)
+no_uv = $(if $(shell pkg-config --exists libuv && echo yes),,examples/libuv.c)
 
 run-lint:
 	$(lua) .ci/layers.lua
@@ -225,7 +230,7 @@ run-lint:
 	clang-format --dry-run -Werror $(c_files)
 	@if command -v clang-tidy >/dev/null; then \
 	  echo clang-tidy; mkdir -p $(BUILD); \
-	  printf '%s\n' $(filter %.c,$(c_files)) | \
+	  printf '%s\n' $(filter-out $(no_uv),$(filter %.c,$(c_files))) | \
 	    xargs -P 2 -I{} clang-tidy --quiet {} -- $(flags) -I$(incdir) -Ilua -Ispec/core -Ilua/binding 2>$(BUILD)/tidy.log || \
 	    { cat $(BUILD)/tidy.log; exit 1; }; \
 	else \
@@ -245,7 +250,6 @@ pkgconfig := $(LIBDIR)/pkgconfig
 in_prefix  = $(patsubst $(PREFIX)/%,$${prefix}/%,$1)
 put        = install -m 644
 dl         := $(if $(filter Linux,$(shell uname -s)),-ldl)
-header_lua := $(wildcard lua/ctx_lua.h)
 
 , := ,
 # pc(the name, what it is, what it needs, its libraries, what else a static link needs)
@@ -267,7 +271,7 @@ install: libs
 # The module, and what a host needs that embeds Lua and shares its contexts with scripts.
 install-lua: install-module $(embedded)
 	install -d '$(DESTDIR)$(INCLUDEDIR)' '$(DESTDIR)$(pkgconfig)'
-	$(if $(header_lua),$(put) $(header_lua) '$(DESTDIR)$(INCLUDEDIR)')
+	$(put) lua/ctx_lua.h '$(DESTDIR)$(INCLUDEDIR)'
 	$(put) $(embedded) '$(DESTDIR)$(LIBDIR)'
 	$(call pc,ctx-lua,ctx for hosts that embed Lua 5.4,ctx,-lctx_lua $(dl),-pthread)
 

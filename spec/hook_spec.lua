@@ -47,6 +47,15 @@ describe("a hook", function()
     for i = 1, 3 do assert.same({ ctx.CANCELED, "why" }, got[i]) end
   end))
 
+  it("H2 can be stopped once its run is over, which has not run it", function()
+    local stop
+    ctx.run({ clock = "virtual" }, function(root)
+      stop = root:without_cancel():with_cancel():on_done(error)
+    end)
+    assert.is_true(stop())
+    assert.is_false(stop())
+  end)
+
   it("H2 that is stopped in time never runs: true, then false", virtual(function(root)
     local c, cancel = ctx.with_cancel(root)
     local ran = false
