@@ -366,6 +366,9 @@ TEST(cannot_start)
   CHECK_INT(w.blocks, blocks);
   CHECK_INT(counters(&w).hooks, 0);
   CHECK_INT(counters(&w).timers, 1);
+  pid_t pid = fork();
+  if (pid == 0) _exit(ctx_with_cancel(bg) == NULL); /* no thread: not dead either */
+  ends_well(pid);
   WRITE(no_threads, false);
   after(c, count_hook, &ran, 0);
   ctx_cancel(c);
@@ -522,11 +525,12 @@ static bool closing(ctx_context *c)
   return refused;
 }
 
-/* One hook stands at the gate, others wait behind it; a timer and a deadline are armed. */
+/* One hook stands at the gate, others wait behind it, seen by the same look of the thread; a
+ * timer and a deadline are armed. */
 TEST(close_waits_for_what_runs)
 {
   struct world w;
-  struct gate g;
+  struct gate first, g = {.open = false};
   int ran = 0;
   ctx_timer t;
   ctx_context *bg = threaded(&w), *live = ctx_with_timeout(bg, CTX_SECONDS(1000));
@@ -534,11 +538,14 @@ TEST(close_waits_for_what_runs)
   struct closing k = {w.engine, -1};
   ctx_timer_init(&t, w.engine, count_timer, &ran);
   CHECK_INT(ctx_timer_arm(&t, ctx_engine_now(w.engine) + CTX_SECONDS(1000)), 0);
+  after(c, gate_hook, &g, 0);
   for (int i = 0; i < MANY; i++) after(c, count_hook, &ran, 0);
   after(live, count_hook, &ran, 0);
-  block(bg, &g);
+  block(bg, &first);
   ctx_cancel(c);
   ctx_release(c);
+  WRITE(first.open, true);
+  EVENTUALLY(READ(g.reached));
   pthread_t closer = start(close_thread, &k);
   EVENTUALLY(closing(live));
   CHECK_INT(READ(k.answer), -1);

@@ -472,7 +472,6 @@ TEST(locked_at_the_fork)
 struct forking {
   pid_t pid; /* atomic; of the child */
   struct dead *dead;
-  bool over; /* atomic */
 };
 
 /* The child states its facts, and returns out of the hook. */
@@ -496,22 +495,31 @@ static void fork_in_timer(ctx_timer *t, void *arg)
   fork_on_thread(NULL, arg);
 }
 
+/* Forks in a hook or a timer of the engine of 'd'. */
+static void fork_there(struct dead *d, bool timer)
+{
+  ctx_timer t;
+  struct forking f = {.dead = d};
+  ctx_timer_init(&t, d->w.engine, fork_in_timer, &f);
+  if (timer)
+    CHECK_INT(ctx_timer_arm(&t, 0), 0);
+  else
+    ctx_hook_release(need(ctx_after_func(d->canceled, fork_on_thread, &f, 0)));
+  EVENTUALLY(READ(f.pid) != 0);
+  ends_well(READ(f.pid));
+  CHECK(!ctx_timer_disarm_wait(&t));
+}
+
 /* The only thread of the child is a copy of the engine's: its end is that of the child. */
 TEST(forked_in_a_hook)
 {
   struct dead d;
-  ctx_timer t;
   dead_open(&d);
-  struct forking f = {.dead = &d};
-  ctx_hook_release(need(ctx_after_func(d.canceled, fork_on_thread, &f, 0)));
-  EVENTUALLY(READ(f.pid) != 0);
-  ends_well(READ(f.pid));
-  WRITE(f.pid, 0);
-  ctx_timer_init(&t, d.w.engine, fork_in_timer, &f);
-  CHECK_INT(ctx_timer_arm(&t, 0), 0);
-  EVENTUALLY(READ(f.pid) != 0);
-  ends_well(READ(f.pid));
-  CHECK(!ctx_timer_disarm_wait(&t));
+  struct busy b = {.c = d.live};
+  pthread_t thread = start(busy_thread, &b);
+  for (int i = 0; i < FORKS; i++) fork_there(&d, i % 2 == 0);
+  WRITE(b.over, true);
+  join(thread);
   dead_close(&d);
 }
 

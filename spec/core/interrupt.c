@@ -9,12 +9,17 @@
 #include "system.h"
 #include "world.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <time.h>
+
+#if defined(__linux__) && !defined(CTX__PORTABLE)
+#include <sys/timerfd.h>
+#endif
 
 #ifdef SANITIZED
 enum { ROUNDS = 300, STORM = 600 };
@@ -413,39 +418,55 @@ TEST(asked_beside_host_close)
   asked_beside_close(hosted, ROUNDS * 10);
 }
 
+#if defined(__linux__) && !defined(CTX__PORTABLE)
+
+static ctx_context *asked_between; /* by a handler that comes before the next timerfd_settime */
+
+typedef int settime_fn(int, int, const struct itimerspec *, struct itimerspec *);
+
+/* Stands before that of the system. */
+int timerfd_settime(int fd, int flags, const struct itimerspec *at, struct itimerspec *before)
+{
+  union {
+    void *object;
+    settime_fn *function;
+  } next = {.object = dlsym(RTLD_NEXT, "timerfd_settime")};
+  ctx_context *c = asked_between;
+  asked_between = NULL;
+  if (c != NULL) CHECK(ask(c));
+  return next.function(fd, flags, at, before);
+}
+
 static void no_timer(ctx_timer *t, void *arg)
 {
   (void)t;
   CHECK(arg == NULL);
 }
 
-static ctx_timer timer;
-
-static void arm_earlier(struct world *w, ctx_context *c)
-{
-  ctx_timer_init(&timer, w->engine, no_timer, w);
-  CHECK_INT(ctx_timer_arm(&timer, ctx_engine_now(w->engine) + CTX_SECONDS(1000)), 0);
-  ctx_release(c);
-}
-
-/* Who arms a timer at the same moment does not hide the signal from the poll. */
-TEST(asked_beside_arm)
+/* The handler comes when the instant is chosen, and not yet told to the kernel. */
+TEST(asked_amid_an_arm)
 {
   struct world w;
-  struct duel d;
-  pthread_t thread;
-  ctx_context *bg = hosted(&w);
+  ctx_timer t;
+  ctx_context *bg = hosted(&w), *c = ctx_with_cancel(bg), *d = ctx_with_cancel(bg);
   int fd = ctx_engine_fd(w.engine);
-  duel_begin(&d, ROUNDS * 3, &thread);
-  for (int i = 0; i < ROUNDS * 3; i++) {
-    duel_round(&d, need(ctx_with_cancel(bg)), arm_earlier, &w);
-    CHECK(fd < 0 || readable(fd));
-    CHECK(ctx_timer_disarm(&timer));
-    CHECK_INT(ctx_engine_poll(w.engine), 1);
-  }
-  duel_end(&d, thread);
+  ctx_timer_init(&t, w.engine, no_timer, &w);
+  asked_between = c;
+  CHECK_INT(ctx_timer_arm(&t, ctx_engine_now(w.engine) + CTX_SECONDS(1000)), 0);
+  CHECK(readable(fd));
+  asked_between = d; /* at the end of the poll, which arms anew */
+  CHECK_INT(ctx_engine_poll(w.engine), 1);
+  CHECK(readable(fd));
+  CHECK_INT(ctx_engine_poll(w.engine), 1);
+  CHECK(!readable(fd));
+  CHECK(ctx_done(c) && ctx_done(d));
+  CHECK(ctx_timer_disarm(&t));
+  ctx_release(d);
+  ctx_release(c);
   world_close(&w);
 }
+
+#endif
 
 static const struct test tests[] = {
   T(thread_cancels, "a handler wakes the thread, which cancels the context and all below"),
@@ -463,7 +484,9 @@ static const struct test tests[] = {
   T(asked_beside_cancel, "it may race a cancel and a release"),
   T(asked_beside_thread_close, "it may race the close of an engine with a thread"),
   T(asked_beside_host_close, "it may race the close of a host's engine"),
-  T(asked_beside_arm, "it may race an arm, which does not hide it"),
+#if defined(__linux__) && !defined(CTX__PORTABLE)
+  T(asked_amid_an_arm, "amid an arm or a poll, it is not hidden by what these tell the kernel"),
+#endif
 };
 
 int main(int argc, char **argv)
