@@ -157,8 +157,9 @@ $(jumps_thread): spec/longjmp.c $(BUILD)/flavour
 with_lua := $(filter-out $(without_lua),$(binding)) $(host_objects)
 $(with_lua): private flags += -I$(incdir) -Ilua -Ispec/core -Ilua/binding
 $(with_lua): | lua-headers
+
 # Examples in C, where what they need is there; and what is measured.
-ifneq ($(filter run-test run-demo examples,$(MAKECMDGOALS)),)
+ifneq ($(filter run-test run-demo examples bench-latency,$(MAKECMDGOALS)),)
 lualib := $(or $(lualib),$(LUA_LIB),$(shell sh .ci/deps lualib))
 uv     := $(shell pkg-config --libs libuv 2>/dev/null)
 demos  := $(if $(lualib),embed,$(info no library of Lua 5.4 to link: examples/embed.c is skipped; set LUA_LIB)) epoll
@@ -166,16 +167,19 @@ shown  := $(demos:%=$(BUILD)/examples/%) \
           $(if $(uv),$(BUILD)/examples/libuv,$(info no libuv here: examples/libuv.c is skipped))
 endif
 c_programs := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard examples/*.c bench/*.c))
-$(BUILD)/obj/examples/embed.o: private flags += -Ilua -I$(incdir)
-$(BUILD)/examples/embed: $(embedded)
-$(BUILD)/examples/embed: private libs = $(lualib) -lm -ldl
+# What holds Lua states; without a Lua, bench/latency does without.
+$(BUILD)/obj/examples/embed.o $(BUILD)/obj/bench/latency.o: private flags += \
+  $(if $(lualib),-DWITH_LUA -Ilua -I$(incdir))
+$(BUILD)/examples/embed $(BUILD)/bench/latency: $(if $(lualib),$(embedded) $(jumps))
+$(BUILD)/examples/embed $(BUILD)/bench/latency: private libs = $(lualib) -lm -ldl
 $(BUILD)/examples/libuv: private libs = $(uv)
+link_c = $(quiet)$(compile) $(LDFLAGS) -o $@ $(filter-out $(library),$^) $(library) $(libs)
 $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(library)
 	@mkdir -p $(@D)
-	$(quiet)$(compile) $(LDFLAGS) -o $@ $(filter-out $(library),$^) $(library) $(libs)
+	$(link_c)
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(library)
 	@mkdir -p $(@D)
-	$(quiet)$(compile) $(LDFLAGS) -o $@ $^
+	$(link_c)
 
 examples: $(shown)
 
@@ -223,6 +227,7 @@ test-host: $(hosts) $(jumps)
 
 c_files := $(wildcard core/*.[ch] lua/*.h lua/binding/*.[ch] spec/*.c spec/core/*.[ch] spec/host/*.[ch] spec/process/*.[ch] \
   examples/*.c bench/*.c)
+no_uv = $(if $(shell pkg-config --exists libuv && echo yes),,examples/libuv.c)
 
 run-lint:
 	$(lua) .ci/layers.lua
@@ -231,7 +236,7 @@ run-lint:
 	clang-format --dry-run -Werror $(c_files)
 	@if command -v clang-tidy >/dev/null; then \
 	  echo clang-tidy; mkdir -p $(BUILD); \
-	  printf '%s\n' $(filter %.c,$(c_files)) | \
+	  printf '%s\n' $(filter-out $(no_uv),$(filter %.c,$(c_files))) | \
 	    xargs -P 2 -I{} clang-tidy --quiet {} -- $(flags) -I$(incdir) -Ilua -Ispec/core -Ilua/binding 2>$(BUILD)/tidy.log || \
 	    { cat $(BUILD)/tidy.log; exit 1; }; \
 	else \
@@ -251,7 +256,6 @@ pkgconfig := $(LIBDIR)/pkgconfig
 in_prefix  = $(patsubst $(PREFIX)/%,$${prefix}/%,$1)
 put        = install -m 644
 dl         := $(if $(filter Linux,$(shell uname -s)),-ldl)
-header_lua := $(wildcard lua/ctx_lua.h)
 
 , := ,
 # pc(the name, what it is, what it needs, its libraries, what else a static link needs)
@@ -273,7 +277,7 @@ install: libs
 # The module, and what a host needs that embeds Lua and shares its contexts with scripts.
 install-lua: install-module $(embedded)
 	install -d '$(DESTDIR)$(INCLUDEDIR)' '$(DESTDIR)$(pkgconfig)'
-	$(if $(header_lua),$(put) $(header_lua) '$(DESTDIR)$(INCLUDEDIR)')
+	$(put) lua/ctx_lua.h '$(DESTDIR)$(INCLUDEDIR)'
 	$(put) $(embedded) '$(DESTDIR)$(LIBDIR)'
 	$(call pc,ctx-lua,ctx for hosts that embed Lua 5.4,ctx,-lctx_lua $(dl),-pthread)
 
@@ -306,9 +310,9 @@ explore:
 	@$(MAKE) --no-print-directory run-explore SAN=
 
 explore_dir   := $(BUILD)/explore
-explore_flags  = -std=c11 $(warnings) -fno-pie -U_FORTIFY_SOURCE -DCTX__PLATFORM='"explore.h"' -Icore -Ispec/core/explore
+explore_flags  = -std=c11 $(warnings) -fno-pie -U_FORTIFY_SOURCE -DCTX__PLATFORM='"explore.h"' -Icore -Ilua/binding -Ispec/core/explore
 explore_see   := -fsanitize=thread # only the calls that it puts before reads and writes
-explore_core  := $(filter-out core/platform.c,$(wildcard core/*.c))
+explore_core  := $(filter-out core/platform.c,$(wildcard core/*.c)) lua/binding/mailbox.c
 explore_seen  := $(explore_core) $(wildcard spec/core/explore/scenario/*.c)
 explore_parts := $(patsubst %.c,$(explore_dir)/%.o,$(explore_seen) $(wildcard spec/core/explore/*.c))
 explore_bugs  := $(patsubst spec/core/explore/planted/%.patch,%,$(wildcard spec/core/explore/planted/*.patch))
@@ -321,9 +325,12 @@ $(explore_dir)/%.o: %.c $(BUILD)/flavour
 $(explore_dir)/explore: $(explore_parts)
 	$(quiet)$(CC) -no-pie -o $@ $^
 
-# Of a planted bug: the core and the binding as patched, and all the rest as it is.
-$(explore_dir)/planted/%: spec/core/explore/planted/%.patch $(explore_parts)
-	$(quiet)CC='$(CC)' FLAGS="$(explore_flags) $(CFLAGS) $(explore_see)" sh spec/core/explore/plant.sh $* $(explore_dir)
+# With a planted bug: the one source as it is patched, and all the rest as it is.
+planted := $(explore_dir)/planted
+$(planted)/%: spec/core/explore/planted/%.patch $(explore_parts)
+	$(quiet)sh spec/core/explore/plant.sh $* $(explore_dir)
+	$(quiet)$(CC) $(explore_flags) $(CFLAGS) $(explore_see) -c -o $@.tree/part.o $@.tree/part.c
+	$(quiet)$(CC) -no-pie -o $@ $@.tree/part.o $$(cat $@.tree/others)
 
 run-explore: $(explore_bins)
 	@REPLAY='$(REPLAY)' sh spec/core/explore/run.sh $(explore_dir) $(explore_bugs)

@@ -19,10 +19,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#ifdef WITH_LUA
+#include "ctx_lua.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+#endif
 
 static int samples = 3000;
 
@@ -41,11 +49,17 @@ static int compare(const void *a, const void *b)
   return (x > y) - (x < y);
 }
 
+static double us(int64_t ns)
+{
+  return (double)ns / 1000;
+}
+
 static void report(const char *what, int64_t *ns)
 {
   qsort(ns, (size_t)samples, sizeof *ns, compare);
-  printf("| %-58s | %7.1f | %7.1f | %8.1f |\n", what, (double)ns[samples / 2] / 1000,
-         (double)ns[samples - 1 - samples / 100] / 1000, (double)ns[samples - 1] / 1000);
+  int p50 = samples / 2, p99 = samples - 1 - samples / 100;
+  printf("| %-58s | %7.1f | %7.1f | %8.1f |\n", what, us(ns[p50]), us(ns[p99]),
+         us(ns[samples - 1]));
   fflush(stdout);
 }
 
@@ -147,6 +161,7 @@ static void late(const char *what, int64_t (*to)(int64_t deadline_ns), int64_t *
     ns[i] = to(deadline_ns) - deadline_ns;
   }
   report(what, ns);
+  if (ns[0] < 0) printf("that was early, by %.1f\n", us(-ns[0]));
 }
 
 /* ---- from a cancel to who waits ---------------------------------------------- */
@@ -156,37 +171,52 @@ struct ping {
   void *(*wait)(void *ping);
   void (*wake)(struct ping *p);
   ctx_context *c;
+  uint32_t ready; /* set by the waiter when it is about to sleep */
   uint32_t word;
   int epoll;
+  int fd; /* in it */
   int64_t woken_ns;
 };
 
-/* For a word that somebody sets who says himself when that was. */
-static void *word_wait(void *arg)
+static void word_wait(uint32_t *word)
+{
+  while (__atomic_load_n(word, __ATOMIC_ACQUIRE) == 0)
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+}
+
+static void word_set(uint32_t *word)
+{
+  __atomic_store_n(word, 1, __ATOMIC_RELEASE);
+  syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+/* For a hook, which says itself when it has begun. */
+static void *hook_wait(void *arg)
 {
   struct ping *p = arg;
-  while (__atomic_load_n(&p->word, __ATOMIC_ACQUIRE) == 0)
-    syscall(SYS_futex, &p->word, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+  word_set(&p->ready);
+  word_wait(&p->word);
   return NULL;
 }
 
 static void *futex_wait(void *arg)
 {
   struct ping *p = arg;
-  word_wait(p);
+  word_set(&p->ready);
+  word_wait(&p->word);
   p->woken_ns = now();
   return NULL;
 }
 
 static void futex_wake(struct ping *p)
 {
-  __atomic_store_n(&p->word, 1, __ATOMIC_RELEASE);
-  syscall(SYS_futex, &p->word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+  word_set(&p->word);
 }
 
 static void *context_wait(void *arg)
 {
   struct ping *p = arg;
+  word_set(&p->ready);
   ctx_wait(p->c, CTX_NEVER);
   p->woken_ns = now();
   return NULL;
@@ -196,9 +226,15 @@ static void *epoll_wait_for(void *arg)
 {
   struct ping *p = arg;
   struct epoll_event event;
+  word_set(&p->ready);
   while (epoll_wait(p->epoll, &event, 1, -1) < 1) continue;
   p->woken_ns = now();
   return NULL;
+}
+
+static void eventfd_wake(struct ping *p)
+{
+  if (write(p->fd, &(uint64_t){1}, sizeof(uint64_t)) < 0) abort();
 }
 
 static void context_wake(struct ping *p)
@@ -211,14 +247,15 @@ static void hook_woken(ctx_context *c, void *arg)
   struct ping *p = arg;
   (void)c;
   p->woken_ns = now();
-  futex_wake(p);
+  word_set(&p->word);
 }
 
 static int64_t ping(struct ping *p)
 {
   pthread_t waiter;
-  p->word = 0;
+  p->word = p->ready = 0;
   if (pthread_create(&waiter, NULL, p->wait, p) != 0) abort();
+  word_wait(&p->ready);
   sleep_to(now() + 150000);
   int64_t before_ns = now();
   p->wake(p);
@@ -226,21 +263,91 @@ static int64_t ping(struct ping *p)
   return before_ns;
 }
 
+static void watch(struct ping *p)
+{
+  p->epoll = epoll_create1(0);
+  p->fd = p->wake == eventfd_wake ? eventfd(0, 0) : ctx_fd(p->c);
+  epoll_ctl(p->epoll, EPOLL_CTL_ADD, p->fd, &(struct epoll_event){.events = EPOLLIN});
+}
+
 static void wakes(const char *what, struct ping p, int64_t *ns)
 {
   for (int i = 0; i < samples; i++) {
     p.c = until(CTX_NEVER);
-    p.epoll = epoll_create1(0);
-    struct epoll_event event = {.events = EPOLLIN};
-    if (p.wait == epoll_wait_for) epoll_ctl(p.epoll, EPOLL_CTL_ADD, ctx_fd(p.c), &event);
-    if (p.wait == word_wait) ctx_hook_release(ctx_after_func(p.c, hook_woken, &p, 0));
+    if (p.wait == epoll_wait_for) watch(&p);
+    if (p.wait == hook_wait) ctx_hook_release(ctx_after_func(p.c, hook_woken, &p, 0));
     int64_t before_ns = ping(&p);
     ns[i] = p.woken_ns - before_ns;
     ctx_release(p.c);
-    close(p.epoll);
+    if (p.wait == epoll_wait_for) close(p.epoll);
+    if (p.wake == eventfd_wake) close(p.fd);
   }
   report(what, ns);
 }
+
+/* ---- a task in a Lua state ------------------------------------------------------ */
+
+#ifdef WITH_LUA
+
+static const char script[] =
+  "local ctx = require 'ctx'\n"
+  "local ready, woken = ...\n"
+  "local task = ctx.root():async(function(c) ready() c:wait() woken() end)\n"
+  "task:join(ctx.background())\n";
+
+static struct ping *ping_of(lua_State *L)
+{
+  return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+static int task_ready(lua_State *L)
+{
+  word_set(&ping_of(L)->ready);
+  return 0;
+}
+
+static int task_woken(lua_State *L)
+{
+  ping_of(L)->woken_ns = now();
+  return 0;
+}
+
+static void *task_wait(void *arg)
+{
+  struct ping *p = arg;
+  lua_State *L = luaL_newstate();
+  luaL_openlibs(L);
+  int status = ctx_lua_open(L, p->c);
+  if (status == LUA_OK) status = luaL_loadstring(L, script);
+  if (status == LUA_OK) {
+    lua_pushlightuserdata(L, p);
+    lua_pushcclosure(L, task_ready, 1);
+    lua_pushlightuserdata(L, p);
+    lua_pushcclosure(L, task_woken, 1);
+    status = lua_pcall(L, 2, 0, 0);
+  }
+  if (status != LUA_OK) {
+    fprintf(stderr, "%s\n", lua_tostring(L, -1));
+    exit(1);
+  }
+  lua_close(L);
+  return NULL;
+}
+
+static void wakes_task(int64_t *ns)
+{
+  wakes("the return of c:wait() in a Lua task",
+        (struct ping){.wait = task_wait, .wake = context_wake}, ns);
+}
+
+#else
+
+static void wakes_task(int64_t *ns)
+{
+  (void)ns;
+}
+
+#endif
 
 /* ---- cancels that nobody waits for --------------------------------------------- */
 
@@ -287,10 +394,13 @@ int main(int argc, char **argv)
   wakes("the return of a futex wait, woken bare",
         (struct ping){.wait = futex_wait, .wake = futex_wake}, ns);
   wakes("the return of ctx_wait", (struct ping){.wait = context_wait, .wake = context_wake}, ns);
+  wakes("the return of epoll_wait on an eventfd, written bare",
+        (struct ping){.wait = epoll_wait_for, .wake = eventfd_wake}, ns);
   wakes("the return of epoll_wait on ctx_fd",
         (struct ping){.wait = epoll_wait_for, .wake = context_wake}, ns);
   wakes("the start of a hook, on the engine's thread",
-        (struct ping){.wait = word_wait, .wake = context_wake}, ns);
+        (struct ping){.wait = hook_wait, .wake = context_wake}, ns);
+  wakes_task(ns);
   free(ns);
   return 0;
 }

@@ -147,6 +147,7 @@ CTX_API int ctx_wait(ctx_context *c, int64_t timeout_ns);
 /*
  * ctx_fd: a descriptor that is readable once 'c' is done, for ever: for poll, epoll and
  * the like. The kernel knows the deadline, so that no driver need run. Do not read it.
+ * While another thread is just ending 'c', ctx_done may say so a moment before it.
  *
  *   owns     gives nothing: it is the context's, made at the first call and closed with it;
  *            contexts that end as one share it

@@ -190,6 +190,9 @@ static pthread_once_t watch_once = PTHREAD_ONCE_INIT;
 static void in_child(void)
 {
   ctx__process++;
+#if !CTX__FD_TIMED
+  open_rooms(); /* a thread that is not here may have been in one */
+#endif
 }
 
 static void watch(void)

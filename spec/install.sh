@@ -204,7 +204,7 @@ two_copies() {
 
 lua_part() {
   make_ install-lua || return
-  [ ! -e lua/ctx_lua.h ] || cmp lua/ctx_lua.h "$prefix/include/ctx_lua.h" || return
+  cmp lua/ctx_lua.h "$prefix/include/ctx_lua.h" || return
   (cd "$root/lua" && ls ctx.lua ctx/*.lua) >"$tmp/meant"
   (cd "$prefix/share/lua/5.4" && find . -type f | sed 's/^..//' | LC_ALL=C sort) | diff "$tmp/meant" - || return
   [ -s "$prefix/lib/lua/5.4/ctx/core.so" ] && [ -s "$prefix/lib/libctx_lua.a" ]
@@ -224,39 +224,50 @@ module_loads() {
 }
 
 cat >"$tmp/host.c" <<'END'
-#include <ctx.h>
+#include <ctx_lua.h>
+#ifdef __cplusplus
+#include <lua.hpp>
+#else
 #include <lauxlib.h>
 #include <lualib.h>
-int luaopen_ctx_core(lua_State *L);
-int main(void)
+#endif
+static int cancel(lua_State *L)
+{
+  lua_pushboolean(L, ctx_cancel(ctx_lua_check(L, 1)));
+  return 1;
+}
+int main()
 {
   lua_State *L = luaL_newstate();
   ctx_context *c = ctx_with_cancel(ctx_background());
   luaL_openlibs(L);
-  luaL_requiref(L, "ctx.core", luaopen_ctx_core, 0);
-  lua_settop(L, 0);
-  bool canceled = ctx_cancel(c);
-  ctx_release(c);
-  if (luaL_dostring(L, "local c, cancel = require 'ctx.core'.methods.with_cancel("
-                       "require 'ctx.core'.background()) cancel() return c:done()"))
+  if (ctx_lua_open(L, c) != LUA_OK) return luaL_error(L, "%s", lua_tostring(L, -1));
+  lua_register(L, "cancel", cancel);
+  ctx_lua_push(L, c);
+  lua_setglobal(L, "c");
+  if (luaL_dostring(L, "assert(require 'ctx'.root() == c and not c:done() and cancel(c) and c:done())"))
     return luaL_error(L, "%s", lua_tostring(L, -1));
-  int done = lua_toboolean(L, -1);
+  int err = ctx_err(c);
   lua_close(L);
-  return done && canceled ? 0 : 1;
+  ctx_release(c);
+  return err == CTX_CANCELED ? 0 : 1;
 }
 END
 
-# host OPTION...: a program that embeds Lua, with the binding in libctx_lua.a.
+# host COMPILER [OPTION]...: a program that embeds Lua, with the binding in libctx_lua.a.
 host() {
-  $CC "$tmp/host.c" -I"$LUA_INCDIR" $(pkg-config --cflags ctx-lua) "$@" $lualib -lm -pthread -o "$tmp/host" && "$tmp/host"
+  "$@" "$tmp/host.c" -I"$LUA_INCDIR" $(pkg-config --cflags ctx-lua) $libraries $lualib -lm -pthread -o "$tmp/host" &&
+    LUA_PATH_5_4="$prefix/share/lua/5.4/?.lua" "$tmp/host"
 }
 
 host_shared() {
-  host $(pkg-config --libs ctx-lua) && readelf -d "$tmp/host" | grep "NEEDED.*\[$soname\]"
+  libraries=$(pkg-config --libs ctx-lua)
+  host "$@" && readelf -d "$tmp/host" | grep "NEEDED.*\[$soname\]"
 }
 
 host_static() {
-  host -L"$prefix/lib" -lctx_lua -Wl,-Bstatic -lctx -Wl,-Bdynamic -ldl && ! readelf -d "$tmp/host" | grep "$soname"
+  libraries="-L$prefix/lib -lctx_lua -Wl,-Bstatic -lctx -Wl,-Bdynamic -ldl"
+  host "$@" && ! readelf -d "$tmp/host" | grep "$soname"
 }
 
 nothing_left() {
@@ -279,12 +290,13 @@ if [ -n "$LUA_INCDIR" ]; then
   check 'the module, and what embeds it, lie under PREFIX' lua_part
   check 'require finds the installed module' module_loads
   check 'libctx_lua.a gives away its entry and ctx_lua_ names alone' \
-    names_in_static libctx_lua.a 'luaopen_ctx_core|ctx_lua_[a-z0-9_]+'
+    names_in_static libctx_lua.a 'luaopen_ctx_core|ctx__?lua_[a-z0-9_]+'
   lualib=${LUA_LIB:-$(sh .ci/deps lualib)}
 fi
 if [ -n "${lualib-}" ]; then
-  check 'a host links the binding with the shared library' host_shared
-  check 'a host links the binding with the static library' host_static
+  check 'a host links the binding with the shared library' host_shared $CC
+  check 'a host in C++ does' host_shared $CXX -x c++ -Wall -Wextra -Wpedantic -Werror
+  check 'a host links the binding with the static library' host_static $CC
 else
   echo 'skip - install: a host links the binding (there is no library of Lua 5.4)'
 fi

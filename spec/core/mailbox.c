@@ -253,8 +253,7 @@ TEST(all_arrive)
   start_posters(p, m);
   for (int i = 0; i < POSTERS * POSTS; i++) {
     struct parcel *parcel = (struct parcel *)(void *)next_letter(m);
-    if (parcel->number != next[parcel->sender]++)
-      CHECK(!"the letters of one thread keep their order");
+    CHECK_INT(parcel->number, next[parcel->sender]++);
     drop_parcel(parcel);
   }
   CHECK(mailbox_take(m) == NULL);

@@ -24,10 +24,10 @@ enum { WAITERS = 2000, STACK = 64 * 1024, ROUNDS = 3000, STORM = 3000 };
 struct waiter {
   ctx_context *c;
   int64_t timeout_ns;
-  int err;       /* what it was answered, */
-  int64_t at_ns; /* when, on the clock of the engine; */
-  bool back;     /* atomic: that it was */
   pthread_t thread;
+  int64_t at_ns; /* when it was answered, on the clock of the engine; */
+  int err;       /* what; */
+  bool back;     /* atomic: that it was */
 };
 
 static void *wait_thread(void *arg)

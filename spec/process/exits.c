@@ -12,7 +12,7 @@
 #ifdef SANITIZED
 enum { EXITS = 30, LUA_EXITS = 5 };
 #else
-enum { EXITS = 1000, LUA_EXITS = 100 };
+enum { EXITS = 200, LUA_EXITS = 50 };
 #endif
 
 /* Those who leave without asking their threads leave things behind. */

@@ -37,15 +37,16 @@ bool explore_cas(volatile void *p, size_t size, void *expected, uint64_t v, cons
 #define CTX__STORE(p, v) explore_store((p), sizeof *(p), EXPLORE_OF(v), EXPLORE_HERE)
 /* No value: two of them commute, because nobody sees which came first. */
 #define CTX__ADD(p, v) explore_add((p), sizeof *(p), EXPLORE_OF(v), EXPLORE_HERE)
-#define CTX__SUB_RELEASE(p, v) \
-  EXPLORE_AS(p, explore_sub((p), sizeof *(p), EXPLORE_OF(v), EXPLORE_HERE))
-/* The value may be left unused. */
-#define CTX__EXCHANGE(p, v) \
+/* The value of the next two may be left unused. */
+#define EXPLORE_CHANGED(p, call) \
   __extension__({ \
-    __typeof__(*(p)) explore_old = \
-      EXPLORE_AS(p, explore_exchange((p), sizeof *(p), EXPLORE_OF(v), EXPLORE_HERE)); \
+    __typeof__(*(p)) explore_old = EXPLORE_AS(p, call); \
     explore_old; \
   })
+#define CTX__SUB_RELEASE(p, v) \
+  EXPLORE_CHANGED(p, explore_sub((p), sizeof *(p), EXPLORE_OF(v), EXPLORE_HERE))
+#define CTX__EXCHANGE(p, v) \
+  EXPLORE_CHANGED(p, explore_exchange((p), sizeof *(p), EXPLORE_OF(v), EXPLORE_HERE))
 #define CTX__CAS(p, expected, v) \
   explore_cas((p), sizeof *(p), (expected), EXPLORE_OF(v), EXPLORE_HERE)
 

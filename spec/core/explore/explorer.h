@@ -137,9 +137,9 @@ void *memory_new(size_t size, const char *where);
 /* The number of the block that begins there. */
 int memory_block(const void *start, const char *where);
 
-/* The last event of another thread that uses block 'n', and need not come before what has
- * this past; 0: there is none. */
-int memory_last_use(int n, int thread, const char *where);
+/* The last events of the other threads that use block 'n', and need not come before what
+ * 'thread' does now. */
+void memory_find_uses(int n, int thread, int found[]);
 
 /* Block 'n' is freed. */
 void memory_bury(int n);

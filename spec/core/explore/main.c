@@ -19,8 +19,8 @@
 #include <unistd.h>
 
 static const struct scenario *const tables[] = {
-  litmus_scenarios, cancel_scenarios, expiry_scenarios, life_scenarios,
-  hook_scenarios,   wait_scenarios,   driver_scenarios, signal_scenarios,
+  litmus_scenarios, chance_scenarios, cancel_scenarios, expiry_scenarios, life_scenarios,
+  hook_scenarios,   wait_scenarios,   driver_scenarios, signal_scenarios, mailbox_scenarios,
 };
 
 bool tracing;
@@ -37,6 +37,7 @@ static struct {
 } verdict;
 
 static int64_t outcomes;
+unsigned explore_seed;
 
 void fail(const char *where, const char *format, ...)
 {
@@ -141,6 +142,31 @@ static void print_result(const struct result *r, bool ok, int bound)
          scenario->name, r->threads, r->schedules, how, r->seconds, scenario->says);
 }
 
+/* Whether the search with this bound has the outcomes of a naive one. */
+static bool agrees(struct result *r, int bound)
+{
+  struct result naive = {0};
+  search(r, bound, REDUCED);
+  int64_t seen = outcomes;
+  search(&naive, bound, NAIVE);
+  r->seconds += naive.seconds;
+  if (r->failed || naive.failed || seen == outcomes) return !r->failed && !naive.failed;
+  printf("    seed %u, bound %d: %llx, naively %llx\n", explore_seed, bound,
+         (unsigned long long)seen, (unsigned long long)outcomes);
+  return false;
+}
+
+static bool run_seeds(void)
+{
+  struct result r = {0};
+  bool ok = true;
+  for (explore_seed = 1; explore_seed <= scenario->seeds; explore_seed++) {
+    for (int bound = COMPLETE; bound <= 2; bound++) ok = agrees(&r, bound) && ok;
+  }
+  print_result(&r, ok, COMPLETE);
+  return ok;
+}
+
 /* As its table says; the tests of the explorer itself end in what they must. */
 static bool run_scenario(enum mode mode)
 {
@@ -212,6 +238,7 @@ static bool run_named(const char *arg, const char *option)
   scenario = find(arg, len);
   if (arg[len] == ':') return replay(arg + len + 1);
   if (strcmp(option, "-p") == 0) return run_planted();
+  if (scenario->seeds != 0) return run_seeds();
   return run_scenario(strcmp(option, "-n") == 0 ? NAIVE : REDUCED);
 }
 

@@ -68,19 +68,18 @@ int memory_block(const void *start, const char *where)
   return n;
 }
 
-int memory_last_use(int n, int thread, const char *where)
+void memory_find_uses(int n, int thread, int found[])
 {
-  int event = 0;
   const struct block *b = &blocks[n];
   const struct past *past = &threads[thread].past;
   for (int q = 0; q < thread_count; q++) {
     int stamp = b->last[q];
     if (q == thread || stamp <= past->to[q]) continue;
     if ((stamp & ~1) <= past->to[q])
-      fail(where, "a race: frees the block of %s, which thread %c uses", b->where, 'a' + q);
-    if (stamp / 2 > event) event = stamp / 2;
+      fail(threads[thread].next.where, "a race: frees the block of %s, which thread %c uses",
+           b->where, 'a' + q);
+    found[q] = stamp / 2;
   }
-  return event;
 }
 
 void memory_bury(int n)
@@ -159,9 +158,8 @@ static void look_for_race(const struct shadow *s, bool writes)
   }
 }
 
-static void plain(const volatile void *p, bool writes, const void *code)
+static void look(const volatile void *p, bool writes)
 {
-  failed_at = code;
   int n = block_at(p, NULL);
   if (n == OUTSIDE || alone) return;
   struct shadow *s = shadow_of(p);
@@ -174,6 +172,13 @@ static void plain(const volatile void *p, bool writes, const void *code)
     s->written = stamp;
     s->writer = (uint8_t)running;
   }
+}
+
+static void plain(const volatile void *p, bool writes, const void *code)
+{
+  failed_at = code;
+  look(p, writes);
+  failed_at = NULL;
 }
 
 /* ---- what the compiler calls --------------------------------------------------- */

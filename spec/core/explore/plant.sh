@@ -1,22 +1,19 @@
 #!/bin/sh
-# plant - builds the explorer with a bug in the sources
+# plant - makes a source with a bug in it, and the list of what it is linked with
 #
-#   spec/core/explore/plant.sh BUG FOLDER      (make calls it, with CC and FLAGS)
+#   spec/core/explore/plant.sh BUG FOLDER      (make calls it)
 #
-# The bug is a patch for one file of core/ or lua/binding/. One that does not fit any
-# more, to the line, fails.
+# The bug is a patch for one file of core/ or lua/binding/. Where it does not fit that
+# file any more, to the line, this fails.
 
 set -eu
-bug=$1 folder=$2
-patch=spec/core/explore/planted/$bug.patch
+patch=spec/core/explore/planted/$1.patch
+tree=$2/planted/$1.tree
 file=$(sed -n 's/^+++ b\///p' "$patch")
-tree=$folder/planted/$bug.tree
-rm -rf "$tree"
-mkdir -p "$tree/${file%/*}"
-cp "$file" "$tree/$file"
-patch --quiet --fuzz=0 --directory="$tree" --strip=1 <"$patch"
 
-# Beside the file lie its headers.
-eval "$CC $FLAGS -I${file%/*} -c -o '$tree/part.o' '$tree/$file'"
-parts=$(find "$folder/core" "$folder/spec" "$folder/lua" -name '*.o' ! -path "$folder/${file%.c}.o" 2>/dev/null)
-$CC -no-pie -o "$folder/planted/$bug" $parts "$tree/part.o"
+rm -rf "$tree"
+mkdir -p "$tree"
+cp "$file" "$tree/patched.c"
+patch --quiet --fuzz=0 "$tree/patched.c" "$patch"
+{ echo "#line 1 \"$file\"" && cat "$tree/patched.c"; } >"$tree/part.c"
+find "$2" -name planted -prune -o -name '*.o' ! -path "$2/${file%.c}.o" -print >"$tree/others"

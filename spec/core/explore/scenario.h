@@ -28,12 +28,14 @@ struct scenario {
   int bound;         /* preemptions; COMPLETE: no bound */
   bool time_passes;  /* it calls TIME_PASSES */
   const char *fails; /* of a test of the explorer itself: how it must fail; */
-  int outcomes;      /* or how many different outcomes it must have */
+  int outcomes;      /* or how many different outcomes it must have; */
+  unsigned seeds;    /* or for how many seeds the search must agree with a naive one */
 };
 
 /* Ends with an entry without a name. */
 extern const struct scenario cancel_scenarios[], expiry_scenarios[], life_scenarios[],
-  hook_scenarios[], wait_scenarios[], driver_scenarios[], signal_scenarios[], litmus_scenarios[];
+  hook_scenarios[], wait_scenarios[], driver_scenarios[], signal_scenarios[], litmus_scenarios[],
+  chance_scenarios[], mailbox_scenarios[];
 
 #define EXPECT(ok) explore_expect((ok), #ok, EXPLORE_HERE)
 #define EXPECT_INT(a, b) explore_expect_int((a), (b), #a " == " #b, EXPLORE_HERE)
@@ -66,6 +68,7 @@ bool explore_readable(int fd, const char *where);
 
 /* For the tests of the explorer: what this schedule has come to, below 64. */
 void explore_outcome(unsigned n);
+extern unsigned explore_seed; /* of a scenario with seeds: which program it is to be */
 
 /* An engine on the virtual clock, which begins at 0; asserts that there is one. */
 ctx_engine *explore_engine(ctx_driver driver);

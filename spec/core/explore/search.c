@@ -144,90 +144,146 @@ static void open_node(unsigned enabled)
 
 /* ---- races ---------------------------------------------------------------- */
 
-/* Where event 'n' was chosen, thread 't' is to be tried, or what leads to it. */
+static struct past pasts[STEPS + 1]; /* of each event */
+
+static bool comes_before(int event, int later)
+{
+  return pasts[later].to[nodes[event].chosen] >= 2 * event;
+}
+
+/*
+ * The threads that may go first where event 'n' and all that comes after it is left out of the
+ * schedule, up to the last event: those whose first event in what remains has no other of that
+ * before it.
+ */
+static unsigned initials_without(int n)
+{
+  int first[THREADS] = {0};
+  unsigned initials = 0;
+  for (int m = n + 1; m <= depth; m++) {
+    int t = nodes[m].chosen;
+    if (first[t] != 0 || (m < depth && comes_before(n, m))) continue;
+    bool initial = true;
+    for (int q = 0; q < thread_count; q++) initial &= first[q] == 0 || !comes_before(first[q], m);
+    first[t] = m;
+    if (initial) initials |= 1u << t;
+  }
+  return initials;
+}
+
+/* The last event is to come before event 'n': one of the threads that begin a schedule in which
+ * it does is to be tried there. */
+static void reverse(int n)
+{
+  struct node *k = &nodes[n];
+  unsigned initials = initials_without(n);
+  if (initials & k->tries) return;
+  initials &= k->enabled;
+  k->tries |= initials != 0 ? (uint8_t)(initials & -initials) : k->enabled;
+}
+
 static void try_at(int n, int t)
 {
   struct node *k = &nodes[n];
-  unsigned leads = 0;
-  if (k->enabled >> t & 1) {
-    k->tries |= (uint8_t)(1 << t);
-    return;
-  }
-  for (int q = 0; q < thread_count && bound == COMPLETE; q++) {
-    if ((k->enabled >> q & 1) && threads[t].past.to[q] > 2 * n) leads |= 1u << q;
-  }
-  if (leads & k->tries) return;
-  k->tries |= leads != 0 ? (uint8_t)(leads & -leads) : k->enabled;
+  k->tries |= (k->enabled >> t & 1) ? (uint8_t)(1 << t) : k->enabled;
 }
 
-/* Thread 't' does something that could have come before event 'n'. With a bound, also where
- * the run of events of one thread began that 'n' lies in: there it may cost nothing. */
-static void race(int n, int t)
+/* With a bound: also where the run of events of one thread began that 'n' lies in: there a
+ * switch may cost nothing. */
+static void reverse_bounded(int n, int t)
 {
-  if (!reduced()) return;
   try_at(n, t);
-  if (bound == COMPLETE) return;
   while (n > 1 && nodes[n - 1].chosen == nodes[n].chosen) n--;
   try_at(n, t);
 }
 
-/* The last event of another thread that conflicts with an access by 't', and that need not have
+/* The last events of the other threads that conflict with an access by 't', and need not have
  * come before it. */
-static int last_race(const struct object *o, enum how how, int t)
+static void find_races(const struct object *o, enum how how, int t, int found[THREADS])
 {
-  int found = 0;
   for (int h = READ; h < HOWS; h++) {
     for (int q = 0; conflicts[how][h] && q < thread_count; q++) {
       int n = o->last[h][q];
-      if (q != t && n > found && 2 * n > threads[t].past.to[q]) found = n;
+      if (q != t && n > found[q] && 2 * n > threads[t].past.to[q]) found[q] = n;
     }
   }
-  return found;
 }
 
-static int later(int a, int b)
+/* Whether another of the events found lies between 'n' and what they conflict with. */
+static bool is_covered(int n, const int found[THREADS])
 {
-  return a > b ? a : b;
+  for (int q = 0; q < thread_count; q++) {
+    if (found[q] > n && comes_before(n, found[q])) return true;
+  }
+  return false;
+}
+
+static void reverse_all(const int found[THREADS], int t)
+{
+  for (int q = 0; q < thread_count; q++) {
+    if (found[q] == 0 || is_covered(found[q], found)) continue;
+    if (bound == COMPLETE)
+      reverse(found[q]);
+    else
+      reverse_bounded(found[q], t);
+  }
 }
 
 /* A sleeper with a limit would have gone on without its waker. */
 static bool could_sleep_less(const struct thread *t)
 {
-  return time_passes && t->next.kind == WAKES_UP && t->until_ns != INT64_MAX;
+  return time_passes && t->next.kind == WAKES_UP && t->until_ns != INT64_MAX && t->waker != 0;
 }
 
-static void look_for_race(int p)
+/* What an operation touches, found once. */
+struct touched {
+  struct object *object;
+  enum how how;
+};
+
+static int touched_by(const struct operation *op, struct touched *to)
 {
-  const struct thread *t = &threads[p];
   int n = 0;
-  for (int i = 0; i < 3 && t->next.access[i].how != NOTHING; i++) {
-    struct access a = t->next.access[i];
-    n = later(n, last_race(object_of(a.object), a.how, p));
-  }
-  if (t->next.kind == FREES) n = later(n, memory_last_use(t->next.target, p, t->next.where));
-  if (could_sleep_less(t)) n = later(n, t->waker);
-  if (n != 0) race(n, p);
+  for (int i = 0; i < 3 && op->access[i].how != NOTHING; i++)
+    to[n++] = (struct touched){object_of(op->access[i].object), op->access[i].how};
+  return n;
 }
 
+static void happen_after(struct past *past, const struct touched *to)
+{
+  for (int h = READ; h < HOWS; h++) {
+    if (conflicts[to->how][h]) past_join(past, &to->object->past[h]);
+  }
+}
+
+/* What the operation touches has been touched in this event, and before by what this gives. */
+static void touch_all(int p, const struct touched *to, int count, int found[THREADS])
+{
+  struct thread *t = &threads[p];
+  for (int i = 0; i < count; i++) find_races(to[i].object, to[i].how, p, found);
+  if (t->next.kind == FREES) memory_find_uses(t->next.target, p, found);
+  if (t->next.kind == WAKES_UP && t->waker != 0) past_join(&t->past, &t->waker_past);
+  if (t->next.kind == JOINS) past_join(&t->past, &threads[t->next.target].past);
+  for (int i = 0; i < count; i++) happen_after(&t->past, &to[i]);
+  t->past.to[p] = (uint16_t)(2 * depth);
+  for (int i = 0; i < count; i++) {
+    to[i].object->last[to[i].how][p] = (uint16_t)depth;
+    past_join(&to[i].object->past[to[i].how], &t->past);
+  }
+}
+
+/* The races of an event that was there before have been seen. */
 static void happen(int p)
 {
   struct thread *t = &threads[p];
-  look_for_race(p);
-  if (t->next.kind == WAKES_UP && t->waker != 0) past_join(&t->past, &t->waker_past);
-  if (t->next.kind == JOINS) past_join(&t->past, &threads[t->next.target].past);
-  for (int i = 0; i < 3 && t->next.access[i].how != NOTHING; i++) {
-    struct object *o = object_of(t->next.access[i].object);
-    for (int h = READ; h < HOWS; h++) {
-      if (conflicts[t->next.access[i].how][h]) past_join(&t->past, &o->past[h]);
-    }
-  }
-  t->past.to[p] = (uint16_t)(2 * depth);
-  for (int i = 0; i < 3 && t->next.access[i].how != NOTHING; i++) {
-    struct object *o = object_of(t->next.access[i].object);
-    o->last[t->next.access[i].how][p] = (uint16_t)depth;
-    past_join(&o->past[t->next.access[i].how], &t->past);
-  }
+  struct touched to[3];
+  int found[THREADS] = {0};
+  touch_all(p, to, touched_by(&t->next, to), found);
+  pasts[depth] = t->past;
   last = t->next;
+  if (depth < kept || !reduced()) return;
+  reverse_all(found, p);
+  if (could_sleep_less(t)) nodes[t->waker].tries |= nodes[t->waker].enabled;
 }
 
 /* ---- choosing --------------------------------------------------------------- */
