@@ -253,7 +253,7 @@ TEST(all_arrive)
   start_posters(p, m);
   for (int i = 0; i < POSTERS * POSTS; i++) {
     struct parcel *parcel = (struct parcel *)(void *)next_letter(m);
-    CHECK_INT(parcel->number, next[parcel->sender]++);
+    CHECK_INT(parcel->number, next[parcel->sender]++); /* the order of each thread */
     drop_parcel(parcel);
   }
   CHECK(mailbox_take(m) == NULL);
