@@ -143,7 +143,13 @@ $(BUILD)/obj/spec/core/key.o $(BUILD)/obj/spec/core/mailbox.o: private flags += 
 host_objects := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard spec/host/*.c))
 $(BUILD)/host/%: $(BUILD)/obj/spec/host/%.o $(binding) $(internal) $(jumps)
 	@mkdir -p $(@D)
-	$(quiet)$(compile) $(LDFLAGS) -o $@ $^ $(lualib) -lm -ldl
+	$(quiet)$(compile) $(LDFLAGS) -o $@ $^ $(lualib) -lm -ldl $(wraps)
+
+# Where the linker can do that, memory fails in C, too.
+ifneq ($(shell uname -s),Darwin)
+$(BUILD)/host/memory: private wraps := -Wl,--wrap=malloc
+$(BUILD)/obj/spec/host/memory.o: private flags += -DWRAPS_MALLOC
+endif
 
 $(jumps_thread): spec/longjmp.c $(BUILD)/flavour
 	$(quiet)$(CC) -O2 -fPIC -shared -o $@ $<

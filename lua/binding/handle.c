@@ -289,8 +289,7 @@ static int handle_close(lua_State *L)
 static int handle_eq(lua_State *L)
 {
   struct handle *a = handle_test(L, 1), *b = handle_test(L, 2);
-  bool equal = a != NULL && b != NULL && a->context == b->context;
-  lua_pushboolean(L, equal && (a->kind == HANDLE_TODO) == (b->kind == HANDLE_TODO));
+  lua_pushboolean(L, a != NULL && b != NULL && a->context == b->context && a->kind == b->kind);
   return 1;
 }
 

@@ -214,8 +214,9 @@ static int world_gc(lua_State *L)
   if (w == NULL || lua_rawlen(L, 1) != sizeof *w || w->cookie != &world_cookie) return 0;
   if (!list_empty(&w->tasks))
     lua_warning(L, "ctx: the Lua state is closed, and tasks have not ended", 0);
+  bool was_made = w->engine != NULL; /* there was memory for it */
   close_world(w);
-  if (w->is_virtual) return 0;
+  if (w->is_virtual || !was_made) return 0;
   close_loop(L, w->loop);
   finalize_remembered(L);
   return 0;

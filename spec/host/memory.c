@@ -12,8 +12,21 @@
 #include "check.h"
 #include "ctx_lua.h"
 
-/* How many allocations may still succeed; below 0: all. */
-static long budget = -1;
+/* How many allocations may still succeed, of Lua and of C; below 0: all. */
+static long budget = -1, c_budget = -1;
+
+#ifdef WRAPS_MALLOC
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+
+/* What the module and the engine call for malloc. */
+void *__wrap_malloc(size_t size)
+{
+  if (c_budget == 0) return NULL;
+  if (c_budget > 0) c_budget--;
+  return __real_malloc(size);
+}
+#endif
 
 static void *allocate(void *arg, void *block, size_t old_size, size_t size)
 {
@@ -69,15 +82,15 @@ static const char still_well[] =
   "assert(contexts == 0 and hooks == 0 and timers == 0, contexts .. ' ' .. hooks .. ' ' .. "
   "timers)\n";
 
-/* True: the script has ended within 'n' allocations. */
-static bool run_within(const char *script, long n)
+/* True: the script has ended within 'n' allocations that '*left' counts. */
+static bool run_within(const char *script, long *left, long n)
 {
   lua_State *L = open_state();
   CHECK_INT(luaL_loadstring(L, script), LUA_OK);
-  budget = n;
+  *left = n;
   int status = lua_pcall(L, 0, 0, 0);
-  bool enough = budget != 0;
-  budget = -1;
+  bool enough = *left != 0;
+  *left = -1;
   if (enough) CHECK_STR(status == LUA_OK ? "" : lua_tostring(L, -1), "");
   lua_settop(L, 0);
   status = luaL_dostring(L, still_well);
@@ -86,12 +99,20 @@ static bool run_within(const char *script, long n)
   return enough;
 }
 
-static void sweep(const char *script)
+static void sweep_by(const char *script, long *left)
 {
   long n = 1;
-  while (n < 5000 && !run_within(script, n)) n++;
+  while (n < 5000 && !run_within(script, left, n)) n++;
   CHECK(n > 1);
   CHECK(n < 5000);
+}
+
+static void sweep(const char *script)
+{
+  sweep_by(script, &budget);
+#ifdef WRAPS_MALLOC
+  sweep_by(script, &c_budget);
+#endif
 }
 
 TEST(contexts)
@@ -148,17 +169,18 @@ TEST(shared)
 }
 
 /* Opens a state within 'n' allocations, and again with all that it takes. */
-static bool open_within(ctx_context *root, long n)
+static bool open_within(ctx_context *root, long *left, long n)
 {
   lua_State *L = new_state();
-  budget = n;
+  *left = n;
   int status = ctx_lua_open(L, root);
-  bool enough = budget != 0;
-  budget = -1;
+  bool enough = *left != 0;
+  *left = -1;
   CHECK(status == LUA_OK || !enough);
   lua_settop(L, 0);
   CHECK_INT(ctx_lua_open(L, root), LUA_OK);
-  status = luaL_dostring(L, "ctx = require 'ctx' assert(ctx.root() ~= ctx.background())");
+  status = luaL_dostring(L, "ctx = require 'ctx' collectgarbage() ctx.yield()"
+                            "assert(ctx.root() ~= ctx.background())");
   CHECK_STR(status == LUA_OK ? "" : lua_tostring(L, -1), "");
   lua_close(L);
   return enough;
@@ -168,10 +190,15 @@ TEST(opening)
 {
   ctx_engine *e = ctx_engine_open(&(ctx_engine_options){.driver = CTX_DRIVER_HOST});
   ctx_context *root = ctx_with_cancel(ctx_engine_background(e));
-  long n = 1;
-  while (n < 5000 && !open_within(root, n)) n++;
+  long n = 0;
+  while (n < 5000 && !open_within(root, &budget, n)) n++;
   CHECK(n > 1);
   CHECK(n < 5000);
+#ifdef WRAPS_MALLOC
+  for (n = 0; n < 100 && !open_within(root, &c_budget, n);) n++;
+  CHECK(n > 1);
+  CHECK(n < 100);
+#endif
   ctx_release(root);
   ctx_counters counters;
   ctx_engine_counters(e, &counters);
