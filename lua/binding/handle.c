@@ -63,9 +63,11 @@ struct handle *handle_check_clock(lua_State *L, int arg)
 struct handle *handle_push_new(lua_State *L, enum handle_kind kind, int parent, int values)
 {
   struct handle *h = lua_newuserdatauv(L, sizeof *h, values);
-  *h = (struct handle){&cookie, NULL, kind};
+  *h = (struct handle){&cookie, NULL, kind, 0};
   loop_set_metatable(L, &metatable);
   if (parent != 0) {
+    struct handle *p = handle_test(L, parent);
+    h->depth = p != NULL ? p->depth + 1 : 0;
     lua_pushvalue(L, parent);
     lua_setiuservalue(L, -2, HANDLE_PARENT);
   }
@@ -77,6 +79,17 @@ void handle_fill(lua_State *L, struct handle *h, ctx_context *c)
   h->context = c;
   if (c == NULL) luaL_error(L, "not enough memory");
   if (loop_of(L)->world->is_virtual) loop_remember(L, h, -1);
+}
+
+struct handle *handle_push_parent(lua_State *L, int index)
+{
+  struct handle *h = handle_test(L, index);
+  lua_getiuservalue(L, index, HANDLE_PARENT);
+  struct handle *p = handle_test(L, -1);
+  if (p != NULL && p->depth < h->depth) return p;
+  lua_pop(L, 1);
+  lua_pushnil(L);
+  return NULL;
 }
 
 void handle_push_extra(lua_State *L, int index)
@@ -143,9 +156,10 @@ void handle_push_current(lua_State *L)
     return;
   }
   loop_push_anchored(L, l->current);
+  if (block_test(L, -1, NULL) != l->current) luaL_error(L, "ctx: a task has been tampered with");
   lua_getiuservalue(L, -1, WAITER_CONTEXT);
   lua_remove(L, -2);
-  if (handle_test(L, -1) == NULL) luaL_error(L, "ctx: a task has been tampered with");
+  if (handle_live(L, -1) == NULL) luaL_error(L, "ctx: a task has been tampered with");
 }
 
 ctx_context *handle_implied(lua_State *L, struct waiter *w)
@@ -199,7 +213,7 @@ int handle_describe(lua_State *L)
 {
   struct handle *h = handle_check(L, 1);
   lua_pushstring(L, kind_names[h->kind]);
-  lua_getiuservalue(L, 1, HANDLE_PARENT);
+  handle_push_parent(L, 1);
   if (h->kind != HANDLE_VALUE) return 2;
   if (lua_getiuservalue(L, 1, HANDLE_KEY) == LUA_TUSERDATA) lua_getiuservalue(L, -1, 1);
   lua_getiuservalue(L, 1, HANDLE_PAYLOAD);

@@ -35,6 +35,7 @@ struct handle {
   const void *cookie;
   ctx_context *context; /* a reference; NULL: not made yet, or finalized */
   enum handle_kind kind;
+  unsigned depth; /* greater than the parent's: no way upwards is a circle */
 };
 
 /* User values. PAYLOAD: the value of a value context, the cause of a deadline, the world of
@@ -59,6 +60,9 @@ struct handle *handle_check_clock(lua_State *L, int arg);
 
 /* Raises "bad argument #arg to '...' (<expected> expected, got ...)", with a hint. */
 int handle_type_error(lua_State *L, int arg, const char *expected);
+
+/* Pushes the parent of the handle at 'index', which it gives, or nil. */
+struct handle *handle_push_parent(lua_State *L, int index);
 
 /* Pushes the EXTRA table of the handle at 'index', made when there is none. */
 void handle_push_extra(lua_State *L, int index);

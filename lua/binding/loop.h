@@ -14,7 +14,7 @@
  * An entry is a waiter that was woken (a task, or the main thread) or a hook that
  * has fired. Whoever drives is the main thread, inside a waiting call.
  *
- * drive.h moves it. Knows ctx.h and list.h. All on the thread of its state.
+ * drive.h moves it. Knows ctx.h, list.h, block.h. All on the thread of its state.
  */
 #ifndef CTX_BINDING_LOOP_H
 #define CTX_BINDING_LOOP_H
@@ -24,6 +24,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "block.h"
 #include "ctx.h"
 #include "list.h"
 
@@ -33,31 +34,33 @@ struct waiter;
 /* Something to run; in the row at most once. */
 struct entry {
   struct list_link link;
-  struct list_link fired; /* in the loop's row of those to be anchored */
+  struct list_link fired; /* in its world's row of those to be anchored */
   void (*run)(lua_State *L, struct entry *e);
 };
 
 struct world {
-  const void *cookie;
-  struct loop *loop;
-  ctx_engine *engine; /* NULL: closed */
+  struct loop *loop;   /* NULL: that is gone, and the engine closed */
+  struct world *outer; /* the one that it was put in front of; held */
+  ctx_engine *engine;  /* NULL: closed */
   bool is_virtual;
   struct list ready;    /* of entries */
   size_t ready_count;   /* its length */
   struct list tasks;    /* waiters that have not ended, for reports */
+  struct list fired;    /* entries that are remembered by their address, to be anchored */
   struct waiter *idle;  /* to be woken when nothing else is ready, before time moves */
   bool progress;        /* something has become ready otherwise than by yielding */
   unsigned long rounds; /* in a row without progress, at one instant */
 };
 
+/* Loops and worlds are blocks: the loop holds its worlds. */
 struct loop {
-  const void *cookie;
   void (*disconnect)(struct world *w); /* lets go of all that waits in a world; see wait.h */
-  struct world *world;                 /* the one in front */
+  struct world *world;                 /* the one in front; held */
   struct waiter *current;              /* the task that runs; NULL: the main thread */
-  struct waiter *main;                 /* the main thread as a waiter */
-  struct list fired;     /* entries that are remembered by their address, to be anchored */
-  bool driving;          /* somebody is inside drive */
+  struct waiter *main;                 /* the main thread as a waiter; held */
+  const void *begun;                   /* the scope of the run that begins on the main thread */
+  bool driving;          /* somebody is inside drive, */
+  bool entering;         /* or about to: it is for nobody else to call */
   bool main_ready;       /* the main thread's entry has come up */
   bool failed;           /* an error lies ready to be raised by drive */
   bool was_failure;      /* the error that drive has raised last was such a one */
@@ -70,8 +73,11 @@ enum { LOOP_ANCHORS = 1, LOOP_WORLD, LOOP_ERROR, LOOP_VALUES = LOOP_ERROR };
 /* User values of a world's. */
 enum { WORLD_BACKGROUND = 1, WORLD_TODO, WORLD_OUTER, WORLD_ANCHORS, WORLD_VALUES = WORLD_ANCHORS };
 
-/* The loop of this state; raises when it has been tampered with. */
+/* The loop of this state; raises when it has been tampered with, or the state closes. */
 struct loop *loop_of(lua_State *L);
+
+/* The same, or NULL. */
+struct loop *loop_find(lua_State *L);
 
 /* The engine of the world in front; raises when the state that closes has closed it. */
 ctx_engine *loop_engine(lua_State *L);
@@ -93,7 +99,11 @@ void world_close(lua_State *L);
 void loop_push_table(lua_State *L, const void *key);
 void loop_set_metatable(lua_State *L, const void *key);
 
-/* Keeps the value at 'index' from being collected, under the address 'key'. */
+/* Raises that it has been tampered with. */
+int loop_refuse(lua_State *L);
+
+/* Keeps the value at 'index' from being collected, under the address 'key': unless a script
+ * with the debug library takes it away. */
 void loop_anchor(lua_State *L, const void *key, int index);
 void loop_unanchor(lua_State *L, const void *key);
 
@@ -101,7 +111,7 @@ void loop_unanchor(lua_State *L, const void *key);
  * on. After everything that may end contexts. */
 void loop_anchor_fired(lua_State *L);
 
-/* Pushes what is anchored under 'key', or nil. */
+/* Pushes what is anchored under 'key', or nil, or what a script has put there. */
 void loop_push_anchored(lua_State *L, const void *key);
 
 /* A weak table from addresses to userdata: finds a value again by its address. */

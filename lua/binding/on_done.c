@@ -1,31 +1,35 @@
-#include <string.h>
-
+#include "on_done.h"
 #include "anchor.h"
 #include "cancel.h"
 #include "error.h"
 #include "handle.h"
-#include "on_done.h"
 #include "task.h"
 
+/* A block. */
 struct on_done {
-  const void *cookie;
-  struct entry entry; /* in the ready row, once it has fired */
-  struct world *world;
+  struct entry entry;  /* in the ready row, once it has fired */
+  struct world *world; /* held */
   ctx_hook hook;
 };
 
 enum { ON_DONE_FUNCTION = 1, ON_DONE_HANDLE, ON_DONE_SCOPE, ON_DONE_VALUES = ON_DONE_SCOPE };
 
-static const char cookie;
-static const char metatable;
-
-static struct on_done *test(lua_State *L, int index)
+/* It fires no more. */
+static void finalize(lua_State *L, void *p)
 {
-  if (lua_type(L, index) != LUA_TUSERDATA || lua_rawlen(L, index) != sizeof(struct on_done))
-    return NULL;
-  struct on_done *o = lua_touserdata(L, index);
-  return o->cookie == &cookie ? o : NULL;
+  (void)L;
+  struct on_done *o = p;
+  ctx_hook_stop(&o->hook);
+  if (list_linked(&o->entry.link)) world_make_unready(o->world, &o->entry);
+  if (list_linked(&o->entry.fired)) list_remove(&o->world->fired, &o->entry.fired);
 }
+
+static void destroy(void *p)
+{
+  block_release(((struct on_done *)p)->world);
+}
+
+static const struct block_kind kind = {finalize, destroy};
 
 /* ---- firing ----------------------------------------------------------- */
 
@@ -36,7 +40,7 @@ static void on_end(ctx_context *c, void *arg)
   struct on_done *o = arg;
   if (o->world->engine == NULL) return; /* its world is closed: nobody would run it */
   world_make_ready(o->world, &o->entry);
-  list_append(&o->world->loop->fired, &o->entry.fired);
+  list_append(&o->world->fired, &o->entry.fired);
 }
 
 /* Lets go of what kept the hook at 'index', which has run or been stopped. */
@@ -60,6 +64,10 @@ static void run(lua_State *L, struct entry *e)
   luaL_checkstack(L, 12, NULL);
   loop_push_anchored(L, e);
   int hook = lua_gettop(L);
+  if (block_test(L, hook, &kind) != o) {
+    lua_pop(L, 1);
+    return;
+  }
   lua_getiuservalue(L, hook, ON_DONE_SCOPE);
   lua_getiuservalue(L, hook, ON_DONE_FUNCTION);
   lua_getiuservalue(L, hook, ON_DONE_HANDLE);
@@ -81,7 +89,7 @@ static void run(lua_State *L, struct entry *e)
 /* stop() -> true: the function will never run */
 static int stop(lua_State *L)
 {
-  struct on_done *o = test(L, lua_upvalueindex(1));
+  struct on_done *o = block_test(L, lua_upvalueindex(1), &kind);
   if (o == NULL) return luaL_error(L, "ctx: a stop function was tampered with");
   lua_pushvalue(L, lua_upvalueindex(1));
   bool stopped = ctx_hook_stop(&o->hook);
@@ -96,17 +104,14 @@ static int stop(lua_State *L)
 
 int on_done_bind(lua_State *L)
 {
-  struct handle *h = handle_check_clock(L, 1);
+  handle_check_clock(L, 1);
   luaL_checktype(L, 2, LUA_TFUNCTION);
   cancel_refuse(L, 3);
   lua_settop(L, 2);
-  struct on_done *o = lua_newuserdatauv(L, sizeof *o, ON_DONE_VALUES);
-  memset(o, 0, sizeof *o);
-  o->cookie = &cookie;
+  struct on_done *o = block_push_new(L, &kind, sizeof *o, ON_DONE_VALUES);
   o->entry.run = run;
-  o->world = loop_of(L)->world;
+  o->world = block_hold(loop_of(L)->world);
   ctx_hook_init(&o->hook, on_end, o, CTX_HOOK_INLINE);
-  loop_set_metatable(L, &metatable);
   lua_pushvalue(L, 2);
   lua_setiuservalue(L, 3, ON_DONE_FUNCTION);
   lua_pushvalue(L, 1);
@@ -117,7 +122,7 @@ int on_done_bind(lua_State *L)
   lua_pushvalue(L, 3);
   lua_pushcclosure(L, stop, 1);
   anchor_hook(L, 1, 3);
-  if (ctx_hook_attach(&o->hook, h->context) != 0) {
+  if (ctx_hook_attach(&o->hook, handle_check(L, 1)->context) != 0) {
     release(L, 3, o);
     return luaL_error(L, "the run that this context belongs to has ended");
   }
@@ -125,22 +130,8 @@ int on_done_bind(lua_State *L)
   return 1;
 }
 
-static int on_done_gc(lua_State *L)
-{
-  struct on_done *o = test(L, 1);
-  if (o == NULL) return 0;
-  ctx_hook_stop(&o->hook);
-  if (list_linked(&o->entry.link)) world_make_unready(o->world, &o->entry);
-  if (list_linked(&o->entry.fired)) list_remove(&o->world->loop->fired, &o->entry.fired);
-  return 0;
-}
-
 void on_done_open(lua_State *L)
 {
-  lua_createtable(L, 0, 2);
-  lua_pushcfunction(L, on_done_gc);
-  lua_setfield(L, -2, "__gc");
-  lua_pushboolean(L, 0);
-  lua_setfield(L, -2, "__metatable");
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable);
+  block_open(L, &kind);
+  lua_pop(L, 1);
 }
