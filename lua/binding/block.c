@@ -29,9 +29,8 @@ static struct head *head_of(void *p)
 
 static struct stand *to_stand(lua_State *L, int index)
 {
-  if (lua_type(L, index) != LUA_TUSERDATA || lua_rawlen(L, index) != sizeof(struct stand))
-    return NULL;
   struct stand *s = lua_touserdata(L, index);
+  if (s == NULL || lua_rawlen(L, index) != sizeof *s) return NULL; /* of a light one: 0 */
   return s->cookie == &cookie ? s : NULL;
 }
 

@@ -32,7 +32,7 @@ static struct loop *push_loop(lua_State *L)
 {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &loop_key);
   struct loop *l = block_test(L, -1, &loop_kind);
-  if (block_is_finalized(L, -1, &loop_kind)) refuse_closed(L);
+  if (l == NULL && block_is_finalized(L, -1, &loop_kind)) refuse_closed(L);
   if (l == NULL) loop_refuse(L);
   return l;
 }

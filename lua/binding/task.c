@@ -195,7 +195,7 @@ static void came_back(struct task *t, lua_State *co, int results)
 static bool can_resume(const struct task *t, lua_State *co)
 {
   if (t->arguments < 0) return lua_status(co) == LUA_YIELD;
-  return lua_status(co) == LUA_OK && lua_gettop(co) == t->arguments + 1;
+  return lua_status(co) == LUA_OK && !waiter_is_active(co) && lua_gettop(co) == t->arguments + 1;
 }
 
 /* Runs it till it yields or ends. True: it has ended. While it runs a script may take all
@@ -224,10 +224,11 @@ static bool step(lua_State *L, struct task *t, lua_State *co)
 /* 'co', which is on top above the userdata, is the coroutine of 't', or NULL. */
 static void resume(lua_State *L, struct task *t, lua_State *co)
 {
-  if (co != NULL && waiter_is_active(co)) return; /* a stranger closes it: see wake_closed */
+  bool fit = co != NULL && can_resume(t, co);
+  if (!fit && co != NULL && waiter_is_active(co)) return; /* till a stranger has closed it */
   block_hold(t);
   bool ended = true;
-  if (co == NULL || !can_resume(t, co)) {
+  if (!fit) {
     if (co != NULL && lua_status(co) != LUA_YIELD) lua_resetthread(co);
     fail(t, co, co != NULL ? closed_by_stranger : tampered);
   } else {
