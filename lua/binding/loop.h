@@ -59,12 +59,12 @@ struct loop {
   struct waiter *current;              /* the task that runs; NULL: the main thread */
   struct waiter *main;                 /* the main thread as a waiter; held */
   const void *begun;                   /* the scope of the run that begins on the main thread */
-  bool driving;          /* somebody is inside drive, */
-  bool entering;         /* or about to: it is for nobody else to call */
-  bool main_ready;       /* the main thread's entry has come up */
-  bool failed;           /* an error lies ready to be raised by drive */
-  bool was_failure;      /* the error that drive has raised last was such a one */
-  lua_Integer last_task; /* the number of the newest task */
+  bool driving;                        /* somebody is inside drive, */
+  bool entering;                       /* or about to: it is for nobody else to call */
+  bool main_ready;                     /* the main thread's entry has come up */
+  bool failed;                         /* an error lies ready to be raised by drive */
+  bool was_failure;                    /* the error that drive has raised last was such a one */
+  lua_Integer last_task;               /* the number of the newest task */
 };
 
 /* User values of the loop's userdata. */
