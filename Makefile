@@ -1,16 +1,25 @@
 # ctx: the core in C and the module for Lua 5.4
 #
-#   make          build/libctx.a and build/ctx/core.so
+#   make          the libraries build/libctx.a and .so, the module build/ctx/core.so,
+#                 and build/libctx_lua.a: the same for hosts that embed Lua
+#   make libs     what needs no Lua: libctx.a and .so
 #   make demo     S1 on the real clock, then every example on the virtual one
 #   make test     C tests and specs; the last line is 'N passed, N failed'
+#   make explore  every schedule of small programs on the core; REPLAY=... runs one
+#   make install  the C library, with a header and a file for pkg-config, in PREFIX
+#   make install-lua  the module, and libctx_lua.a; uninstall takes back both
+#   make test-install  tests of what they install
+#   make examples the examples in C, into build/examples
+#   make bench-latency  a table of docs/latency.md
 #   make lint     layers, names, format, static analysis
 #   make clean
 #
 # demo, test and lint install what they miss, after saying so (.ci/deps).
 #
-# Variables: CC, CFLAGS, LDFLAGS, WERROR=1, SAN=address or thread, BUILD (the
+# Variables: CC, CFLAGS, CPPFLAGS, LDFLAGS, WERROR=1, SAN=address or thread, BUILD (the
 # folder), LUA (a Lua 5.4), LUA_INCDIR (the folder of its lua.h), LUA_LIB (what links
-# it, for the tests), V=1 (shows the commands).
+# it, for the tests), V=1 (shows the commands); where to install: PREFIX (/usr/local),
+# LIBDIR and INCLUDEDIR (below it), DESTDIR (goes before all of them).
 
 CFLAGS ?= -O2 -g
 BUILD  := build$(SAN:%=/%)
@@ -26,13 +35,29 @@ export LUA_CPATH_5_4 := $(BUILD)/?.so;$(or $(LUA_CPATH_5_4),$(LUA_CPATH),;)
 warnings := -Wall -Wextra -Wpedantic -Wconversion -Wshadow $(if $(filter 1,$(WERROR)),-Werror)
 flags    := -std=c11 $(warnings) -fPIC -fvisibility=hidden -pthread -Icore
 
+# The one place of the version is ctx.h; the soname changes with its first number.
+version := $(shell sed -n 's/^.define CTX_VERSION_[A-Z]* //p' core/ctx.h | paste -sd . -)
+abi     := $(firstword $(subst ., ,$(version)))
+
+# What a library gives away is what CTX_API marks; the module gives its entry point alone.
+# 'localize' does so for objects merged into one: ld -r does it by itself on a Mac.
 ifeq ($(shell uname -s),Darwin)
 LIBFLAG ?= -bundle -undefined dynamic_lookup
 exports := -Wl,-exported_symbol,_luaopen_ctx_core
+names   := libctx.$(version).dylib libctx.$(abi).dylib libctx.dylib
+shared_flags = -dynamiclib -install_name '$(LIBDIR)/$(soname)' -current_version $(version) -compatibility_version $(version)
+localize := true
 else
 LIBFLAG ?= -shared
-exports := -Wl,--exclude-libs,ALL # what comes from libctx.a stays inside
+exports := -Wl,--version-script=lua/binding/module.map
+names   := libctx.so.$(version) libctx.so.$(abi) libctx.so
+# Calls among its own functions stay inside, also beside another copy; and it stays in memory
+# when a host closes it, because its thread may still run.
+shared_flags = -shared -Wl,-soname,$(soname) -Wl,-Bsymbolic-functions -Wl,-z,nodelete -Wl,-z,defs
+localize := $(or $(OBJCOPY),objcopy) --localize-hidden
+flags   += -fno-semantic-interposition
 endif
+soname  := $(word 2,$(names))
 
 # A plain lua5.4 loads a sanitized module once the runtime is there before it.
 ifneq ($(SAN),)
@@ -43,7 +68,9 @@ runtime_thread  := libtsan.so
 $(if $(san_$(SAN)),,$(error SAN=$(SAN): there is address, and thread))
 $(if $(findstring clang,$(shell $(CC) --version)),$(error SAN=$(SAN) needs gcc: CC=$(CC) is clang))
 flags   += $(san_$(SAN)) -fno-omit-frame-pointer
-preload := $(shell $(CC) -print-file-name=$(runtime_$(SAN)))
+jumps_thread := $(abspath $(BUILD)/longjmp.so)
+jumps   := $(jumps_$(SAN))
+preload := $(shell $(CC) -print-file-name=$(runtime_$(SAN)))$(jumps:%=:%)
 endif
 
 quiet   := $(if $(V),,@)
@@ -53,35 +80,101 @@ core    := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard core/*.c))
 binding := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard lua/binding/*.c))
 tests   := $(patsubst spec/core/%.c,$(BUILD)/spec/%,$(wildcard spec/core/*.c))
 hosts   := $(patsubst spec/host/%.c,$(BUILD)/host/%,$(wildcard spec/host/*.c))
-ifneq ($(filter run-test,$(MAKECMDGOALS)),)
+ifneq ($(filter run-test test-host,$(MAKECMDGOALS)),)
 lualib  := $(or $(LUA_LIB),$(shell sh .ci/deps lualib))
 hosts   := $(if $(lualib),$(hosts),$(info no library of Lua 5.4 to link: spec/host is skipped; set LUA_LIB))
 endif
-library := $(BUILD)/libctx.a
-module  := $(BUILD)/ctx/core.so
+library  := $(BUILD)/libctx.a
+shared   := $(names:%=$(BUILD)/%)
+embedded := $(BUILD)/libctx_lua.a
+internal := $(BUILD)/obj/core.a
+module   := $(BUILD)/ctx/core.so
 
-all: $(library) $(module)
+all: libs $(module) $(embedded)
 
+# These need no Lua.
+libs: $(library) $(shared)
+
+# One object in which only what is exported has a name.
 $(library): $(core)
+$(embedded): $(binding) $(BUILD)/obj/core/platform.o
+$(library) $(embedded):
+	@rm -f $@
+	$(quiet)$(CC) $(CFLAGS) $(if $(findstring -flto,$(CFLAGS)),-flinker-output=nolto-rel) -r -nostdlib -o $(@:.a=.o) $^
+	$(quiet)$(localize) $(@:.a=.o)
+	$(quiet)$(AR) rcs $@ $(@:.a=.o)
+
+$(firstword $(shared)): $(core)
+	$(quiet)$(compile) $(shared_flags) $(LDFLAGS) -o $@ $^
+
+$(wordlist 2,3,$(shared)): $(firstword $(shared))
+	@ln -sf $(<F) $@
+
+# With every name that the files of core/ give each other, for the module and the C tests.
+$(internal): $(core)
 	@rm -f $@
 	$(quiet)$(AR) rcs $@ $^
 
-$(module): $(binding) $(library)
+$(module): $(binding) $(internal) lua/binding/module.map
 	@mkdir -p $(@D)
-	$(quiet)$(compile) $(LIBFLAG) $(exports) $(LDFLAGS) -o $@ $^
+	$(quiet)$(compile) $(LIBFLAG) $(exports) $(LDFLAGS) -o $@ $(binding) $(internal)
 
-$(BUILD)/spec/%: $(BUILD)/obj/spec/core/%.o $(library)
+$(BUILD)/spec/%: $(BUILD)/obj/spec/core/%.o $(internal)
 	@mkdir -p $(@D)
 	$(quiet)$(compile) $(LDFLAGS) -o $@ $^
 
+# Programs about a whole process: its threads, its forks, its end.
+process := $(patsubst spec/process/%.c,$(BUILD)/process/%,$(wildcard spec/process/*.c))
+process_objects := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard spec/process/*.c))
+$(process_objects): private flags += -Ispec/core
+$(BUILD)/process/%: $(BUILD)/obj/spec/process/%.o $(library)
+	@mkdir -p $(@D)
+	$(quiet)$(compile) $(LDFLAGS) -o $@ $^ -ldl
+
+# The library as a program loads it by dlopen.
+$(BUILD)/process/unload: | $(shared)
+
+# The one part of the binding that needs no Lua.
+mailbox := $(BUILD)/obj/lua/binding/mailbox.o
+$(BUILD)/spec/mailbox: $(mailbox)
+$(BUILD)/obj/spec/core/mailbox.o: private flags += -Ilua/binding
+
 # Programs that hold Lua states of their own, with the module linked in.
 host_objects := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard spec/host/*.c))
-$(BUILD)/host/%: $(BUILD)/obj/spec/host/%.o $(binding) $(library)
+$(BUILD)/host/%: $(BUILD)/obj/spec/host/%.o $(binding) $(internal) $(jumps)
 	@mkdir -p $(@D)
 	$(quiet)$(compile) $(LDFLAGS) -o $@ $^ $(lualib) -lm -ldl
 
-$(binding) $(host_objects): private flags += -I$(incdir) -Ispec/core -Ilua/binding
-$(binding) $(host_objects): | lua-headers
+$(jumps_thread): spec/longjmp.c $(BUILD)/flavour
+	$(quiet)$(CC) -O2 -fPIC -shared -o $@ $<
+
+with_lua := $(filter-out $(mailbox),$(binding)) $(host_objects)
+$(with_lua): private flags += -I$(incdir) -Ilua -Ispec/core -Ilua/binding
+$(with_lua): | lua-headers
+# Examples in C, where what they need is there; and what is measured.
+ifneq ($(filter run-test run-demo examples,$(MAKECMDGOALS)),)
+lualib := $(or $(lualib),$(LUA_LIB),$(shell sh .ci/deps lualib))
+uv     := $(shell pkg-config --libs libuv 2>/dev/null)
+demos  := $(if $(lualib),embed,$(info no library of Lua 5.4 to link: examples/embed.c is skipped; set LUA_LIB)) epoll
+shown  := $(demos:%=$(BUILD)/examples/%) \
+          $(if $(uv),$(BUILD)/examples/libuv,$(info no libuv here: examples/libuv.c is skipped))
+endif
+c_programs := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard examples/*.c bench/*.c))
+$(BUILD)/obj/examples/embed.o: private flags += -Ilua -I$(incdir)
+$(BUILD)/examples/embed: $(embedded)
+$(BUILD)/examples/embed: private libs = $(lualib) -lm -ldl
+$(BUILD)/examples/libuv: private libs = $(uv)
+$(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(library)
+	@mkdir -p $(@D)
+	$(quiet)$(compile) $(LDFLAGS) -o $@ $(filter-out $(library),$^) $(library) $(libs)
+$(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(library)
+	@mkdir -p $(@D)
+	$(quiet)$(compile) $(LDFLAGS) -o $@ $^
+
+examples: $(shown)
+
+bench-latency: $(BUILD)/bench/latency
+	@$< $(SAMPLES)
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/flavour
 	@mkdir -p $(@D)
@@ -102,22 +195,28 @@ demo test lint:
 	@sh .ci/deps $@
 	@$(MAKE) --no-print-directory run-$@
 
-run-demo: $(module)
+run-demo: $(module) $(shown) $(jumps)
 	@echo '== examples/work_tree.lua on the real clock'
 	@LD_PRELOAD=$(preload) $(lua) examples/work_tree.lua
 	@for file in examples/*.lua; do \
 	  echo; echo "== $$file on the virtual clock"; \
 	  LD_PRELOAD=$(preload) $(lua) -l ctx.virtual $$file || exit; \
 	done
+	@for name in $(demos); do echo; echo "== examples/$$name.c"; $(BUILD)/examples/$$name || exit; done
 
-run-test: $(module) $(tests) $(hosts)
-	@BUILD='$(BUILD)' LUA='$(lua)' PRELOAD='$(preload)' sh spec/run.sh --specs $(tests) $(hosts)
+run-test: $(module) $(tests) $(hosts) $(process) $(shown) $(jumps)
+	@BUILD='$(BUILD)' SAN='$(SAN)' LUA='$(lua)' PRELOAD='$(preload)' sh spec/run.sh --specs $(tests) $(hosts) $(process)
 
 # The C tests alone need no Lua.
-test-core: $(tests)
-	@BUILD='$(BUILD)' sh spec/run.sh $(tests)
+test-core: $(tests) $(process)
+	@BUILD='$(BUILD)' SAN='$(SAN)' sh spec/run.sh $(tests) $(process)
 
-c_files := $(wildcard core/*.[ch] lua/binding/*.[ch] spec/core/*.[ch] spec/host/*.[ch])
+# And those that hold states of Lua.
+test-host: $(hosts) $(jumps)
+	@BUILD='$(BUILD)' SAN='$(SAN)' sh spec/run.sh $(hosts)
+
+c_files := $(wildcard core/*.[ch] lua/*.h lua/binding/*.[ch] spec/*.c spec/core/*.[ch] spec/host/*.[ch] spec/process/*.[ch] \
+  examples/*.c bench/*.c)
 
 run-lint:
 	$(lua) .ci/layers.lua
@@ -127,29 +226,114 @@ run-lint:
 	@if command -v clang-tidy >/dev/null; then \
 	  echo clang-tidy; mkdir -p $(BUILD); \
 	  printf '%s\n' $(filter %.c,$(c_files)) | \
-	    xargs -P 2 -I{} clang-tidy --quiet {} -- $(flags) -I$(incdir) -Ispec/core -Ilua/binding 2>$(BUILD)/tidy.log || \
+	    xargs -P 2 -I{} clang-tidy --quiet {} -- $(flags) -I$(incdir) -Ilua -Ispec/core -Ilua/binding 2>$(BUILD)/tidy.log || \
 	    { cat $(BUILD)/tidy.log; exit 1; }; \
 	else \
 	  echo 'no clang-tidy here: static analysis is skipped'; \
 	fi
 
-# What LuaRocks calls; INST_LIBDIR and INST_LUADIR are its names.
-INST_LIBDIR ?= /usr/local/lib/lua/5.4
-INST_LUADIR ?= /usr/local/share/lua/5.4
+# ---- installing ------------------------------------------------------------
+
+PREFIX     ?= /usr/local
+LIBDIR     ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+# The names of LuaRocks, which calls module and install-module.
+INST_LIBDIR ?= $(PREFIX)/lib/lua/5.4
+INST_LUADIR ?= $(PREFIX)/share/lua/5.4
+
+pkgconfig := $(LIBDIR)/pkgconfig
+in_prefix  = $(patsubst $(PREFIX)/%,$${prefix}/%,$1)
+put        = install -m 644
+dl         := $(if $(filter Linux,$(shell uname -s)),-ldl)
+header_lua := $(wildcard lua/ctx_lua.h)
+
+, := ,
+# pc(the name, what it is, what it needs, its libraries, what else a static link needs)
+define pc
+@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(call in_prefix,$(LIBDIR))' 'includedir=$(call in_prefix,$(INCLUDEDIR))' '' \
+  'Name: $1' 'Description: $2' 'Version: $(version)' 'Requires: $3' 'Cflags: -I$${includedir}' \
+  'Libs: -L$${libdir} $4' 'Libs.private: $5' >'$(DESTDIR)$(pkgconfig)/$1.pc'
+endef
+
+install: libs
+	install -d '$(DESTDIR)$(INCLUDEDIR)' '$(DESTDIR)$(pkgconfig)'
+	$(put) core/ctx.h '$(DESTDIR)$(INCLUDEDIR)'
+	$(put) $(library) '$(DESTDIR)$(LIBDIR)'
+	install -m 755 $(firstword $(shared)) '$(DESTDIR)$(LIBDIR)'
+	cd '$(DESTDIR)$(LIBDIR)' && ln -sf $(word 1,$(names)) $(word 2,$(names)) && ln -sf $(word 2,$(names)) $(word 3,$(names))
+	$(call pc,ctx,contexts: cancel$(,) deadlines and values for trees of work,,-lctx,-pthread)
+	@echo 'ctx $(version) is in $(LIBDIR); make install-lua installs its module for Lua 5.4, too'
+
+# The module, and what a host needs that embeds Lua and shares its contexts with scripts.
+install-lua: install-module $(embedded)
+	install -d '$(DESTDIR)$(INCLUDEDIR)' '$(DESTDIR)$(pkgconfig)'
+	$(if $(header_lua),$(put) $(header_lua) '$(DESTDIR)$(INCLUDEDIR)')
+	$(put) $(embedded) '$(DESTDIR)$(LIBDIR)'
+	$(call pc,ctx-lua,ctx for hosts that embed Lua 5.4,ctx,-lctx_lua $(dl),-pthread)
 
 module: $(module)
 
 install-module: $(module)
-	mkdir -p '$(INST_LIBDIR)/ctx' '$(INST_LUADIR)/ctx'
-	cp $(module) '$(INST_LIBDIR)/ctx'
-	cp lua/ctx.lua '$(INST_LUADIR)'
-	cp lua/ctx/*.lua '$(INST_LUADIR)/ctx'
+	install -d '$(DESTDIR)$(INST_LIBDIR)/ctx' '$(DESTDIR)$(INST_LUADIR)/ctx'
+	install -m 755 $(module) '$(DESTDIR)$(INST_LIBDIR)/ctx'
+	$(put) lua/ctx.lua '$(DESTDIR)$(INST_LUADIR)'
+	$(put) lua/ctx/*.lua '$(DESTDIR)$(INST_LUADIR)/ctx'
+
+uninstall:
+	cd '$(DESTDIR)$(LIBDIR)' && rm -f libctx.a libctx_lua.a $(names) pkgconfig/ctx.pc pkgconfig/ctx-lua.pc
+	rm -f '$(DESTDIR)$(INCLUDEDIR)/ctx.h' '$(DESTDIR)$(INCLUDEDIR)/ctx_lua.h' '$(DESTDIR)$(INST_LUADIR)/ctx.lua'
+	rm -f '$(DESTDIR)$(INST_LIBDIR)/ctx/core.so' $(patsubst lua/%,'$(DESTDIR)$(INST_LUADIR)/%',$(wildcard lua/ctx/*.lua))
+	rmdir '$(DESTDIR)$(INST_LIBDIR)/ctx' '$(DESTDIR)$(INST_LUADIR)/ctx' 2>/dev/null || true
+
+# Installs into a folder of its own, and builds programs against what lies there.
+test-install: libs
+	@sh .ci/deps install
+	+@BUILD='$(BUILD)' CC='$(CC)' LUA='$(lua)' LUA_INCDIR='$(incdir)' MAKE='$(MAKE)' sh spec/run.sh spec/install.sh
 
 clean:
 	rm -rf build
 
--include $(patsubst %.o,%.d,$(core) $(binding) $(host_objects) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
+# ---- the schedule explorer: the core on another platform, see docs/explorer.md
 
-.PHONY: all demo test lint clean run-demo run-test run-lint test-core module install-module lua-headers FORCE
+# REPLAY=scenario:string runs one schedule again, planted/name:string that of a planted bug.
+explore:
+	@$(MAKE) --no-print-directory run-explore SAN=
+
+explore_dir   := $(BUILD)/explore
+explore_flags  = -std=c11 $(warnings) -fno-pie -U_FORTIFY_SOURCE -DCTX__PLATFORM='"explore.h"' -Icore -Ispec/core/explore
+explore_see   := -fsanitize=thread # only the calls that it puts before reads and writes
+explore_core  := $(filter-out core/platform.c,$(wildcard core/*.c))
+explore_seen  := $(explore_core) $(wildcard spec/core/explore/scenario/*.c)
+explore_parts := $(patsubst %.c,$(explore_dir)/%.o,$(explore_seen) $(wildcard spec/core/explore/*.c))
+explore_bugs  := $(patsubst spec/core/explore/planted/%.patch,%,$(wildcard spec/core/explore/planted/*.patch))
+explore_bins  := $(explore_dir)/explore $(explore_bugs:%=$(explore_dir)/planted/%)
+
+$(explore_dir)/%.o: %.c $(BUILD)/flavour
+	@mkdir -p $(@D)
+	$(quiet)$(CC) $(explore_flags) $(CFLAGS) $(if $(filter $<,$(explore_seen)),$(explore_see),-O3) -MMD -MP -c -o $@ $<
+
+$(explore_dir)/explore: $(explore_parts)
+	$(quiet)$(CC) -no-pie -o $@ $^
+
+# Of a planted bug: the core and the binding as patched, and all the rest as it is.
+$(explore_dir)/planted/%: spec/core/explore/planted/%.patch $(explore_parts)
+	$(quiet)CC='$(CC)' FLAGS="$(explore_flags) $(CFLAGS) $(explore_see)" sh spec/core/explore/plant.sh $* $(explore_dir)
+
+run-explore: $(explore_bins)
+	@REPLAY='$(REPLAY)' sh spec/core/explore/run.sh $(explore_dir) $(explore_bugs)
+
+explore_files := $(wildcard spec/core/explore/*.[ch] spec/core/explore/scenario/*.c)
+
+run-lint: lint-explore
+lint-explore:
+	clang-format --dry-run -Werror $(explore_files)
+
+-include $(explore_parts:.o=.d)
+
+.PHONY: explore run-explore lint-explore
+
+-include $(patsubst %.o,%.d,$(core) $(binding) $(host_objects) $(process_objects) $(c_programs) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
+
+.PHONY: examples bench-latency all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:

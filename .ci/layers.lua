@@ -39,16 +39,24 @@ local rows = {
   { "lua/binding/stack.[ch]", "" },
   { "lua/binding/convert.[ch]", "core/ctx.h" },
   { "lua/binding/block.[ch]", "" },
-  { "lua/binding/loop.[ch]", "lua/binding/block.h core/ctx.h core/list.h" },
-  { "lua/binding/wait.h", "lua/binding/loop.h" },
+  { "lua/binding/mailbox.[ch]", "core/list.h core/platform.h" },
+  { "lua/ctx_lua.h", "core/ctx.h" },
+  { "lua/binding/key.[ch]", "core/platform.h" },
+  { "lua/binding/notice.[ch]", "core/ctx.h lua/binding/mailbox.h" },
+  { "lua/binding/loop.[ch]", "lua/binding/block.h core/ctx.h core/list.h lua/binding/mailbox.h" },
+  { "lua/binding/link.[ch]",
+    "lua/binding/loop.h lua/binding/mailbox.h lua/binding/key.h core/platform.h" },
+  { "lua/binding/wait.h", "lua/binding/loop.h lua/binding/notice.h" },
   { "lua/binding/report.[ch]", "lua/binding/wait.h lua/binding/stack.h" },
-  { "lua/binding/drive.[ch]", "lua/binding/report.h core/platform.h" },
+  { "lua/binding/drive.[ch]", "lua/binding/report.h" },
   { "lua/binding/wait.c", "lua/binding/drive.h lua/binding/stack.h" },
   { "lua/binding/handle.[ch]",
-    "lua/binding/wait.h lua/binding/convert.h lua/binding/error.h core/ctx.h" },
-  { "lua/binding/cancel.[ch]", "lua/binding/handle.h lua/binding/convert.h lua/binding/error.h" },
-  { "lua/binding/value.[ch]", "lua/binding/cancel.h" },
+    "lua/binding/wait.h lua/binding/link.h lua/binding/convert.h lua/binding/error.h core/ctx.h" },
+  { "lua/binding/cancel.[ch]", "lua/ctx_lua.h lua/binding/handle.h lua/binding/link.h "
+    .. "lua/binding/convert.h lua/binding/error.h" },
+  { "lua/binding/value.[ch]", "lua/binding/cancel.h lua/binding/link.h lua/binding/key.h" },
   { "lua/binding/query.[ch]", "lua/binding/handle.h lua/binding/convert.h lua/binding/error.h" },
+  { "lua/binding/pollable.[ch]", "lua/binding/handle.h" },
   { "lua/binding/anchor.[ch]", "lua/binding/handle.h" },
   { "lua/binding/limit.[ch]",
     "lua/binding/cancel.h lua/binding/handle.h lua/binding/wait.h lua/binding/convert.h "
@@ -60,11 +68,14 @@ local rows = {
   { "lua/binding/run.[ch]",
     "lua/binding/task.h lua/binding/scope.h lua/binding/cancel.h lua/binding/handle.h" },
   { "lua/binding/on_done.[ch]", "lua/binding/task.h lua/binding/anchor.h lua/binding/cancel.h "
-    .. "lua/binding/handle.h lua/binding/loop.h lua/binding/error.h" },
+    .. "lua/binding/handle.h lua/binding/loop.h lua/binding/notice.h lua/binding/error.h "
+    .. "core/platform.h" },
   { "lua/binding/sleep.[ch]",
     "lua/binding/task.h lua/binding/limit.h lua/binding/cancel.h lua/binding/convert.h "
     .. "lua/binding/error.h" },
   { "lua/binding/wrap.[ch]", "lua/binding/wait.h" },
+  { "lua/binding/host.[ch]", "lua/ctx_lua.h lua/binding/handle.h lua/binding/anchor.h "
+    .. "lua/binding/value.h lua/binding/link.h" },
   { "lua/binding/module.c", "lua/binding/*.h core/platform.h" },
 
   { "lua/ctx.lua", "ctx.core lua/ctx/*.lua" },
@@ -129,7 +140,7 @@ end
 
 local function resolve_include(path, name)
   local beside = normal(path:match "^.*/" .. name)
-  for _, target in ipairs { beside, normal("core/" .. name) } do
+  for _, target in ipairs { beside, normal("core/" .. name), normal("lua/" .. name) } do
     if files[target] then return target end
   end
   return name -- of nothing of ours: "lua.h"

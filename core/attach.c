@@ -72,14 +72,24 @@ bool ctx_hook_stop(ctx_hook *h)
   return hook_stop(inside(h));
 }
 
-/* The function may have attached its hook again: then that is stopped as well. */
+/* Waits while the function runs. True: it has attached its hook again. A hook begins to run in
+ * the section in which it ceases to be attached: so it is nowhere between the two. */
+static bool attached_again(ctx_engine *e, const struct hook *h)
+{
+  engine_lock(e);
+  engine_await_call_locked(e, h);
+  bool attached = CTX__LOAD(&h->state) == HOOK_ATTACHED;
+  engine_unlock(e);
+  return attached;
+}
+
 bool ctx_hook_stop_wait(ctx_hook *public)
 {
   struct hook *h = inside(public);
   bool stopped = hook_stop(h);
   ctx_engine *e = CTX__LOAD(&h->engine);
   if (e == NULL || engine_is_dead(e) || engine_calling(NULL)) return stopped;
-  while (engine_await_call(e, h)) stopped |= hook_stop(h);
+  while (attached_again(e, h)) stopped |= hook_stop(h);
   return stopped;
 }
 

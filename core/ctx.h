@@ -45,8 +45,8 @@
 extern "C" {
 #endif
 
-#ifndef CTX_API
-#define CTX_API
+#ifndef CTX_API /* what a library gives away, when all else is hidden */
+#define CTX_API __attribute__((visibility("default")))
 #endif
 
 #define CTX_VERSION_MAJOR 0
@@ -151,7 +151,8 @@ CTX_API int ctx_wait(ctx_context *c, int64_t timeout_ns);
  *   owns     gives nothing: it is the context's, made at the first call and closed with it;
  *            contexts that end as one share it
  *   fails    -1, errno EMFILE, ENOMEM and the like; EAGAIN, where the kernel cannot know
- *            the deadline (not Linux, or another clock) and there is no driver; ECHILD
+ *            the deadline (not Linux, or another clock) and there is no driver;
+ *            ECANCELED: nor can there be one, as the engine is closed; ECHILD
  *   threads  any
  */
 CTX_API int ctx_fd(ctx_context *c);
@@ -338,7 +339,8 @@ CTX_API int ctx_hook_attach(ctx_hook *h, ctx_context *c);
 
 /*
  * ctx_hook_stop: true: the function will never run; false: it has started, or the
- * hook is not attached. Of {it starts, one stop answers true} exactly one happens.
+ * hook is not attached. Of {it starts, one stop answers true} exactly one happens, also
+ * where a closed engine drops the hook.
  *
  *   threads  any; does not wait for a function that runs
  */
@@ -349,7 +351,7 @@ CTX_API bool ctx_hook_stop(ctx_hook *h);
  * thread, and will not. Called inside a hook or timer, of whatever engine, it
  * does not wait, and answers as ctx_hook_stop: two hooks cannot wait for each other.
  *
- *   owns     borrows; an engine that 'h' was ever attached in must not be gone
+ *   owns     borrows; since its init 'h' was attached in one engine only, which is not gone
  *   threads  any; waits for the function when it runs
  */
 CTX_API bool ctx_hook_stop_wait(ctx_hook *h);
@@ -505,12 +507,15 @@ CTX_API int ctx_engine_fd(ctx_engine *e);
  */
 CTX_API int ctx_engine_advance(ctx_engine *e, int64_t ns);
 
-/* What lives in an engine; all zero when nothing was forgotten. */
+/* What lives in an engine; but for a thread that drives it, and a descriptor it was asked for,
+ * all zero when nothing was forgotten. */
 typedef struct ctx_counters {
   int64_t contexts; /* not yet freed, but for the roots */
   int64_t hooks;    /* attached or waiting for the driver */
   int64_t timers;   /* armed: ctx_timer and deadlines of contexts */
-  int64_t ctx__reserved[5];
+  int64_t threads;  /* of its own: 1 while one drives it */
+  int64_t fds;      /* open: its own, and those of contexts */
+  int64_t ctx__reserved[3];
 } ctx_counters;
 
 CTX_API void ctx_engine_counters(ctx_engine *e, ctx_counters *counters);

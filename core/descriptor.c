@@ -76,7 +76,10 @@ int descriptor_open(ctx_context *c)
   *d = (struct descriptor){.process = CTX__PROCESS(), .fd = CTX__FD_NONE};
   bool opened = CTX__FD_OPEN(&d->fd) == 0;
   number = d->fd.fd;
-  if (opened && keep(c, d)) return number;
+  if (opened && keep(c, d)) {
+    engine_count(c->engine, COUNT_FDS, 1);
+    return number;
+  }
   int error = errno;
   CTX__FD_CLOSE(&d->fd);
   engine_free(c->engine, d, sizeof *d);
@@ -90,5 +93,6 @@ void descriptor_drop(ctx_context *c)
   if (d == NULL) return;
   list_remove(&c->hooks, &d->link);
   CTX__FD_CLOSE(&d->fd);
+  engine_count(c->engine, COUNT_FDS, -1);
   engine_free(c->engine, d, sizeof *d);
 }

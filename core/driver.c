@@ -67,7 +67,7 @@ static bool step(ctx_engine *e, struct bounds *b, bool *did)
 {
   bool more = false;
   *did = false;
-  if (engine_is_dead(e)) return false;
+  if (engine_accepts(e) != 0) return false;
   ctx_context *asked = interrupt_take(e);
   if (asked != NULL) {
     *did = ctx_cancel(asked);
@@ -155,20 +155,26 @@ int ctx_engine_advance(ctx_engine *e, int64_t ns)
 
 /* ---- the thread ---------------------------------------------------------- */
 
-/* What is due; then sleep until something is, or becomes so. */
+/* Sleeps until something is to do, unless 'alarm' is no longer as it was seen before the last
+ * look at what there is to do. False: the engine is closed. */
+static bool sleep_till_due(ctx_engine *e, uint32_t seen)
+{
+  engine_lock(e);
+  bool open = !e->closed;
+  int64_t next_ns = e->told_ns;
+  engine_unlock(e);
+  if (open && next_ns > CTX__NOW()) CTX__WAIT(&e->alarm, seen, next_ns);
+  return open;
+}
+
 static void *drive_for_ever(void *arg)
 {
   ctx_engine *e = arg;
-  while (!engine_is_dead(e) && CTX__LOAD(&e->closed) == 0) {
+  for (;;) {
     uint32_t seen = CTX__LOAD(&e->alarm);
     poll_once(e);
-    if (engine_is_dead(e)) break;
-    engine_lock(e);
-    int64_t next_ns = e->told_ns;
-    engine_unlock(e);
-    if (next_ns > CTX__NOW()) CTX__WAIT(&e->alarm, seen, next_ns);
+    if (engine_is_dead(e) || !sleep_till_due(e, seen)) return NULL;
   }
-  return NULL;
 }
 
 /* This caller is the one that starts the thread. */
@@ -204,11 +210,7 @@ void driver_stop(ctx_engine *e)
     uint32_t is = CTX__LOAD(&e->thread_is);
     if (is == THREAD_OVER) return;
     if (is == THREAD_STARTING) CTX__WAIT(&e->thread_is, THREAD_STARTING, INT64_MAX);
-    if (is == THREAD_RUNS) {
-      CTX__ADD(&e->alarm, 1);
-      CTX__WAKE(&e->alarm);
-      CTX__THREAD_JOIN(&e->thread);
-    }
+    if (is == THREAD_RUNS) CTX__THREAD_JOIN(&e->thread);
     if (is != THREAD_STARTING && CTX__CAS(&e->thread_is, &is, THREAD_OVER)) return;
   }
 }

@@ -2,6 +2,28 @@
 
 #include "engine.h"
 
+/* ---- the lock ---------------------------------------------------------- */
+
+void engine_lock(ctx_engine *e)
+{
+  CTX__LOCK(&e->lock);
+}
+
+/* The thread is woken by who drops the lock. */
+static void sound_alarm_locked(ctx_engine *e)
+{
+  CTX__SUB_RELEASE(&e->alarm, 1);
+  e->alarming = true;
+}
+
+void engine_unlock(ctx_engine *e)
+{
+  bool alarming = e->alarming;
+  e->alarming = false;
+  CTX__UNLOCK(&e->lock);
+  if (alarming) CTX__WAKE(&e->alarm);
+}
+
 /* ---- the life of an engine -------------------------------------------- */
 
 int engine_check_options(const ctx_engine_options *o)
@@ -30,6 +52,8 @@ void engine_close(ctx_engine *e)
   engine_lock(e);
   CTX__STORE(&e->closed, 1);
   CTX__FD_CLOSE(&e->fd);
+  CTX__STORE(&e->fd_process, 0);
+  sound_alarm_locked(e);
   engine_unlock(e);
 }
 
@@ -53,19 +77,6 @@ void engine_free(ctx_engine *e, void *block, size_t size)
 void engine_count(ctx_engine *e, enum engine_count what, int by)
 {
   CTX__ADD(&e->shard[CTX__SHARD()].count[what], by);
-}
-
-void engine_lock(ctx_engine *e)
-{
-  CTX__LOCK(&e->lock);
-}
-
-void engine_unlock(ctx_engine *e)
-{
-  bool alarming = e->alarming;
-  e->alarming = false;
-  CTX__UNLOCK(&e->lock);
-  if (alarming) CTX__WAKE(&e->alarm);
 }
 
 /* ---- calling out ------------------------------------------------------ */
@@ -109,21 +120,16 @@ static bool runs_locked(ctx_engine *e, const void *what)
   return false;
 }
 
-bool engine_await_call(ctx_engine *e, const void *what)
+void engine_await_call_locked(ctx_engine *e, const void *what)
 {
-  bool waited = false;
-  engine_lock(e);
   while (runs_locked(e, what)) {
     uint32_t seen = CTX__LOAD(&e->calls_ended);
-    waited = true;
     e->awaiting++;
     engine_unlock(e);
     CTX__WAIT(&e->calls_ended, seen, INT64_MAX);
     engine_lock(e);
     e->awaiting--;
   }
-  engine_unlock(e);
-  return waited;
 }
 
 /* ---- what waits for the driver ---------------------------------------- */
@@ -143,15 +149,20 @@ int64_t engine_next_locked(const ctx_engine *e)
 /* A descriptor from before a fork still tells the parent process. */
 static bool has_fd(const ctx_engine *e)
 {
-  return e->fd.fd >= 0 && e->fd_process == CTX__PROCESS();
+  return CTX__LOAD(&e->fd_process) == CTX__PROCESS();
+}
+
+/* A handler may come between, and tell it 'now': that is not to be undone. */
+static void tell_fd_locked(ctx_engine *e)
+{
+  CTX__FD_ARM(&e->fd, e->told_ns);
+  if (CTX__LOAD(&e->signals) != 0) CTX__FD_ARM(&e->fd, INT64_MIN);
 }
 
 void engine_rearm_locked(ctx_engine *e)
 {
   e->told_ns = engine_next_locked(e);
-  if (!has_fd(e)) return;
-  CTX__FD_ARM(&e->fd, e->told_ns);
-  if (CTX__LOAD(&e->signals) != 0) CTX__FD_ARM(&e->fd, INT64_MIN); /* a handler came between */
+  if (has_fd(e)) tell_fd_locked(e);
 }
 
 void engine_wake_locked(ctx_engine *e)
@@ -161,18 +172,16 @@ void engine_wake_locked(ctx_engine *e)
   int64_t next_ns = engine_next_locked(e);
   if (next_ns >= e->told_ns) return;
   e->told_ns = next_ns;
-  if (has_thread) {
-    CTX__ADD(&e->alarm, 1);
-    e->alarming = true;
-  } else {
-    CTX__FD_ARM(&e->fd, next_ns);
-  }
+  if (has_thread)
+    sound_alarm_locked(e);
+  else
+    tell_fd_locked(e);
 }
 
 void engine_wake_from_signal(ctx_engine *e)
 {
   if (e->driver == CTX_DRIVER_THREAD) {
-    CTX__ADD(&e->alarm, 1);
+    CTX__SUB_RELEASE(&e->alarm, 1); /* 'signals' was set before */
     CTX__WAKE_FROM_SIGNAL(&e->alarm);
   } else if (has_fd(e)) {
     CTX__FD_ARM(&e->fd, INT64_MIN);
@@ -240,10 +249,10 @@ static int open_fd_locked(ctx_engine *e)
   }
   if (e->fd.fd < 0) {
     if (CTX__FD_OPEN(&e->fd) != 0) return -1;
-  } else if (e->fd_process != CTX__PROCESS()) {
+  } else if (!has_fd(e)) {
     if (CTX__FD_RENEW(&e->fd) != 0) return -1;
   }
-  e->fd_process = CTX__PROCESS();
+  CTX__EXCHANGE(&e->fd_process, CTX__PROCESS());
   engine_rearm_locked(e);
   return e->fd.fd;
 }
@@ -263,17 +272,22 @@ int ctx_engine_fd(ctx_engine *e)
 
 void ctx_engine_counters(ctx_engine *e, ctx_counters *counters)
 {
-  int64_t sum[COUNTS] = {0}, timers = 0;
+  int64_t sum[COUNTS] = {0}, timers = 0, fds = 0, threads = 0;
   for (int i = 0; i < CTX__SHARDS; i++) {
     for (int what = 0; what < COUNTS; what++) sum[what] += CTX__LOAD(&e->shard[i].count[what]);
   }
   if (!engine_is_dead(e)) {
     engine_lock(e);
     timers = (int64_t)e->wheel.count;
+    fds = e->fd.fd >= 0;
+    threads = CTX__LOAD(&e->thread_is) == THREAD_RUNS;
     engine_unlock(e);
   }
-  *counters =
-    (ctx_counters){.contexts = sum[COUNT_CONTEXTS], .hooks = sum[COUNT_HOOKS], .timers = timers};
+  *counters = (ctx_counters){.contexts = sum[COUNT_CONTEXTS],
+                             .hooks = sum[COUNT_HOOKS],
+                             .timers = timers,
+                             .threads = threads,
+                             .fds = sum[COUNT_FDS] + fds};
 }
 
 const char *ctx__check(ctx_engine *e)

@@ -33,7 +33,7 @@
 /* The tag of a wheel entry: what lies around it. */
 enum { ENTRY_TIMER, ENTRY_CONTEXT };
 
-enum engine_count { COUNT_CONTEXTS, COUNT_HOOKS, COUNTS };
+enum engine_count { COUNT_CONTEXTS, COUNT_HOOKS, COUNT_FDS, COUNTS };
 
 /* A count split over cache lines, so that threads seldom meet in it. */
 struct engine_shard {
@@ -64,24 +64,25 @@ struct ctx_engine {
   ctx_context *background;
   ctx_context *todo;
 
-  ctx__lock lock;      /* guards the rest, but for the shards */
-  struct wheel wheel;  /* timers and deadlines that are armed */
-  struct list queue;   /* hooks to run, first come first */
-  size_t queue_count;  /* its length */
-  bool driving;        /* somebody is inside poll or advance */
-  bool alarming;       /* 'alarm' has grown, and the thread is to be woken */
-  ctx__atomic closed;  /* nothing is queued or armed any more; may be read without the lock */
-  struct list calls;   /* of hooks and timers that run now */
-  unsigned awaiting;   /* who wait in engine_await_call */
-  int64_t told_ns;     /* the instant that who sleeps was told; INT64_MAX: none */
-  ctx__fd fd;          /* closed until it is asked for */
-  uint32_t fd_process; /* CTX__PROCESS() when it was opened */
+  ctx__lock lock;     /* guards the rest, but for the shards */
+  struct wheel wheel; /* timers and deadlines that are armed */
+  struct list queue;  /* hooks to run, first come first */
+  size_t queue_count; /* its length */
+  bool driving;       /* somebody is inside poll or advance */
+  bool alarming;      /* 'alarm' has changed, and the thread is to be woken */
+  ctx__atomic closed; /* nothing is queued or armed any more; may be read without the lock */
+  struct list calls;  /* of hooks and timers that run now */
+  unsigned awaiting;  /* who wait in engine_await_call_locked */
+  int64_t told_ns;    /* the instant that who sleeps was told; INT64_MAX: none */
+  ctx__fd fd;         /* closed until it is asked for */
 
   /* Words that are waited on, or read and written without the lock: */
-  ctx__atomic alarm;       /* grows when the thread is to look again */
+  ctx__atomic alarm;       /* one less when the thread is to look again */
   ctx__atomic calls_ended; /* grows when a call ends that somebody awaits */
   ctx__atomic thread_is;   /* enum engine_thread */
   ctx__atomic process;     /* CTX__PROCESS() of the thread's start; 0: none has started */
+  ctx__atomic fd_process;  /* CTX__PROCESS() when 'fd' was opened; 0: it is closed */
+  ctx__atomic asking;      /* calls of ctx_cancel_from_signal; see interrupt.h */
   ctx__atomic signals;     /* 1: look into 'signaled' */
   ctx_context *signaled[SIGNALED_MAX]; /* to be canceled, with a reference; or NULL */
   ctx__thread thread;                  /* from THREAD_RUNS on */
@@ -135,8 +136,9 @@ void engine_call_end(struct engine_call *call);
 /* True inside a hook or timer of 'e' on this thread; of any engine where 'e' is NULL. */
 bool engine_calling(const ctx_engine *e);
 
-/* Waits for the end of the calls of 'what' that are under way. False: there were none. */
-bool engine_await_call(ctx_engine *e, const void *what);
+/* Waits until no call of 'what' is under way. The lock is held before and after, and dropped
+ * between. */
+void engine_await_call_locked(ctx_engine *e, const void *what);
 
 /* ---- what waits for the driver ---------------------------------------- */
 

@@ -16,6 +16,7 @@ void hook_unref(struct heap_hook *h)
 {
   if (CTX__SUB_RELEASE(&h->hook.refs, 1) != 1) return;
   ctx_engine *e = h->home;
+  if (engine_is_dead(e)) return; /* the allocator may be in use by a thread that is not there */
   engine_free(e, h, sizeof *h);
   ctx_release(e->background);
 }
@@ -126,14 +127,14 @@ static void run_locked(ctx_engine *e, const struct taken *t)
   let_go(t);
 }
 
-/* Pops the first hook that can still be taken. False: none is left. */
-static bool take_first_locked(ctx_engine *e, struct list *list, struct taken *t)
+/* Pops the first hook that can still be taken, and takes it. False: none is left. */
+static bool take_first_locked(ctx_engine *e, struct list *list, enum hook_state as, struct taken *t)
 {
   while (!list_empty(list)) {
     struct hook *h = LIST_ELEMENT(list->first, struct hook, link);
     unlink_locked(e, h);
     *t = copy(h);
-    if (take(h, HOOK_STARTED)) return true;
+    if (take(h, as)) return true;
   }
   return false;
 }
@@ -141,7 +142,7 @@ static bool take_first_locked(ctx_engine *e, struct list *list, struct taken *t)
 bool hook_run_first_locked(ctx_engine *e, struct list *list)
 {
   struct taken t;
-  bool taken = take_first_locked(e, list, &t);
+  bool taken = take_first_locked(e, list, HOOK_STARTED, &t);
   if (taken)
     run_locked(e, &t);
   else
@@ -150,11 +151,11 @@ bool hook_run_first_locked(ctx_engine *e, struct list *list)
 }
 
 /* Takes the first hook of 'list' and gives up what it holds. NULL: there was none. */
-static const struct hook *drop_first(ctx_engine *e, struct list *list)
+static const struct hook *drop_first(ctx_engine *e, struct list *list, enum hook_state as)
 {
   struct taken t;
   engine_lock(e);
-  bool taken = take_first_locked(e, list, &t);
+  bool taken = take_first_locked(e, list, as, &t);
   engine_unlock(e);
   if (!taken) return NULL;
   engine_count(e, COUNT_HOOKS, -1);
@@ -164,14 +165,14 @@ static const struct hook *drop_first(ctx_engine *e, struct list *list)
 
 void hook_drop_all(ctx_engine *e, struct list *list)
 {
-  while (drop_first(e, list) != NULL) continue;
+  while (drop_first(e, list, HOOK_DROPPED) != NULL) continue;
 }
 
 /* A sleeper that was taken stays until it is woken. */
 static void wake_all(ctx_engine *e, struct list *list)
 {
   const struct hook *h;
-  while ((h = drop_first(e, list)) != NULL) {
+  while ((h = drop_first(e, list, HOOK_STARTED)) != NULL) {
     ctx__atomic *woken = &((struct sleeper *)(uintptr_t)h)->woken;
     CTX__STORE(woken, 1);
     CTX__WAKE(woken);
@@ -254,7 +255,8 @@ static void detach(struct hook *h)
 
 bool hook_stop(struct hook *h)
 {
-  if (!take(h, HOOK_STOPPING)) return false;
+  uint32_t dropped = HOOK_DROPPED;
+  if (!take(h, HOOK_STOPPING)) return CTX__CAS(&h->state, &dropped, HOOK_IDLE);
   detach(h);
   struct taken t = copy(h);
   CTX__STORE(&h->state, HOOK_IDLE);

@@ -47,8 +47,9 @@ struct heap_hook {
   ctx_engine *home;
 };
 
-/* STOPPING: a stop has it, and is about to unlink it. */
-enum hook_state { HOOK_IDLE, HOOK_ATTACHED, HOOK_STARTED, HOOK_STOPPING };
+/* STOPPING: a stop has it, and is about to unlink it. DROPPED: its engine is closed, and nobody
+ * will run it: one stop still says so. */
+enum hook_state { HOOK_IDLE, HOOK_ATTACHED, HOOK_STARTED, HOOK_STOPPING, HOOK_DROPPED };
 
 /* A thread that waits for the end, on its own stack. */
 struct sleeper {

@@ -2,6 +2,30 @@
 
 #include "interrupt.h"
 
+enum { ASKING_OVER = 1 << 30 };
+
+/* False: the engine closes. */
+static bool enter(ctx_engine *e)
+{
+  uint32_t asking = CTX__LOAD(&e->asking);
+  while (asking < ASKING_OVER) {
+    if (CTX__CAS(&e->asking, &asking, asking + 1)) return true;
+  }
+  return false;
+}
+
+static void leave(ctx_engine *e)
+{
+  if (CTX__SUB_RELEASE(&e->asking, 1) == ASKING_OVER + 1) CTX__WAKE_FROM_SIGNAL(&e->asking);
+}
+
+void interrupt_close(ctx_engine *e)
+{
+  uint32_t asking = CTX__LOAD(&e->asking);
+  while (!CTX__CAS(&e->asking, &asking, asking + ASKING_OVER)) continue;
+  while ((asking = CTX__LOAD(&e->asking)) != ASKING_OVER) CTX__WAIT(&e->asking, asking, INT64_MAX);
+}
+
 static bool has_driver(ctx_engine *e)
 {
   return e->driver != CTX_DRIVER_THREAD || CTX__LOAD(&e->thread_is) == THREAD_RUNS;
@@ -41,8 +65,12 @@ bool ctx_cancel_from_signal(ctx_context *c)
   ctx_context *end = context_ending(c);
   if (end != c || state_is_done(context_state(c))) return false;
   ctx_engine *e = c->engine;
-  if (engine_accepts(e) != 0 || !has_driver(e) || !put(e, c)) return false;
-  CTX__EXCHANGE(&e->signals, 1);
-  engine_wake_from_signal(e);
-  return true;
+  if (engine_is_dead(e) || !enter(e)) return false;
+  bool asked = has_driver(e) && put(e, c);
+  if (asked) {
+    CTX__EXCHANGE(&e->signals, 1);
+    engine_wake_from_signal(e);
+  }
+  leave(e);
+  return asked;
 }

@@ -78,6 +78,7 @@ int ctx_engine_close(ctx_engine *e)
   if (e == &standard.engine) return EINVAL;
   if (engine_is_dead(e)) return ECHILD;
   if (engine_calling(e)) return EDEADLK;
+  interrupt_close(e);
   engine_close(e);
   driver_stop(e);
   hook_drop_all(e, &e->queue);
@@ -88,7 +89,10 @@ int ctx_engine_close(ctx_engine *e)
   return 0;
 }
 
+#define TEXT(x) #x
+#define DOTTED(major, minor, patch) TEXT(major) "." TEXT(minor) "." TEXT(patch)
+
 const char *ctx_version(void)
 {
-  return "0.1.0";
+  return DOTTED(CTX_VERSION_MAJOR, CTX_VERSION_MINOR, CTX_VERSION_PATCH);
 }

@@ -38,12 +38,22 @@ bool ctx_timer_disarm(ctx_timer *public)
   return !engine_is_dead(t->engine) && engine_disarm(t->engine, &t->entry);
 }
 
-/* The function may have armed its timer again: then that is disarmed as well. */
+/* Waits while the function runs. True: it has armed its timer again. */
+static bool armed_again(ctx_engine *e, const struct timer *t)
+{
+  engine_lock(e);
+  engine_await_call_locked(e, t);
+  bool armed = wheel_armed(&t->entry);
+  engine_unlock(e);
+  return armed;
+}
+
 bool ctx_timer_disarm_wait(ctx_timer *public)
 {
-  ctx_engine *e = inside(public)->engine;
+  const struct timer *t = inside(public);
+  ctx_engine *e = t->engine;
   bool disarmed = ctx_timer_disarm(public);
   if (engine_is_dead(e) || engine_calling(NULL)) return disarmed;
-  while (engine_await_call(e, public)) disarmed |= ctx_timer_disarm(public);
+  while (armed_again(e, t)) disarmed |= ctx_timer_disarm(public);
   return disarmed;
 }

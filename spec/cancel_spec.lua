@@ -208,11 +208,17 @@ describe("cancel", function()
       file:close()
       return pages * 4096
     end
-    collect()
-    local before = resident()
-    for _ = 1, 200000 do ctx.with_cancel(root) end
-    collect()
-    assert.is_true(resident() - before < 100e6)
+    local function dropped_children()
+      for _ = 1, 200000 do ctx.with_cancel(root) end
+      collect()
+      return resident()
+    end
+    local last, least = dropped_children(), math.huge
+    for _ = 1, 3 do -- an allocator keeps some, and grows now and then
+      local now = dropped_children()
+      last, least = now, math.min(least, now - last)
+    end
+    assert.is_true(least < 45e6, least) -- to keep them all takes more
   end))
 
   it("C13 keeps a dropped parent as long as it has a child", virtual(function(root)

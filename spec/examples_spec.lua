@@ -1,4 +1,5 @@
 local ctx = require "ctx"
+local helper = require "spec.helper"
 local testing = require "ctx.testing"
 
 -- What a program prints on the virtual clock of this run, in the form of the tables below.
@@ -11,20 +12,10 @@ local function run_here(path)
   return seen
 end
 
-local function quote(text)
-  return "'" .. text:gsub("'", "'\\''") .. "'"
-end
-
-local function interpreter()
-  local i = 0
-  while arg[i - 1] do i = i - 1 end
-  return i < 0 and arg[i] or "lua5.4"
-end
-
 -- What a program prints, errors too, in a process of its own, with these same modules.
 local function run_alone(path)
   local command = ("LUA_PATH_5_4=%s LUA_CPATH_5_4=%s %s -l ctx.virtual %s 2>&1"):format(
-    quote(package.path), quote(package.cpath), quote(interpreter()), path)
+    helper.quote(package.path), helper.quote(package.cpath), helper.interpreter(), path)
   local pipe <close> = assert(io.popen(command))
   return pipe:read "a"
 end
@@ -115,6 +106,53 @@ example("monitor_prompt.lua", "S5 shows the end at 2 s without the context, at 1
 3 end
 ]])
 
+-- A program in C, which make has built where what it needs is there, and all that it prints.
+local function program(name, guarantee, text)
+  local path = ("%s/examples/%s"):format(os.getenv "BUILD" or "build", name)
+  checked[#checked + 1] = name .. ".c"
+
+  describe("the example " .. name .. ".c", function()
+    it(guarantee, function()
+      local built = io.open(path)
+      if not built then return pending(name .. " is not built: its library is missing") end
+      built:close()
+      for _ = 1, 5 do
+        local pipe <close> = assert(io.popen(path .. " 2>&1"))
+        assert.equal(text, pipe:read "a")
+        assert.is_true(pipe:close())
+      end
+    end)
+  end)
+end
+
+program("embed", "C1 ends four threads, two of them with Lua states, by one cancel", [[
+main: four workers are at it; no error
+c 1: request 42; context deadline exceeded; then context canceled: the client has gone
+c 2: request 42; context deadline exceeded; then context canceled: the client has gone
+lua 1: request 42; tasks 1 + 2 + 3 = 6; then context canceled: the client has gone
+lua 2: request 42; tasks 1 + 2 + 3 = 6; then context canceled: the client has gone
+main: all joined, 0 contexts are left
+]])
+
+program("epoll", "D2 ends contexts in an epoll loop, without a thread", [[
+tick 1
+tick 2
+tick 3
+hook: the client has gone
+the request has ended: context canceled
+hook: context deadline exceeded
+the request has ended: context deadline exceeded
+0 contexts and 0 threads are left
+]])
+
+program("libuv", "D2 ends a context in a loop of libuv, without a thread", [[
+tick 1
+tick 2
+tick 3
+hook: context deadline exceeded
+the request has ended: context deadline exceeded
+]])
+
 describe("the tree of work", function()
   it("S1 ends b and c by their deadline and a by its cancel", testing.wrap(function(main)
     local a, cancel = main:with_cancel()
@@ -131,7 +169,7 @@ end)
 
 describe("the list of examples", function()
   it("names each, and each is checked here", function()
-    local pipe <close> = assert(io.popen "cd examples && ls *.lua")
+    local pipe <close> = assert(io.popen "cd examples && LC_ALL=C ls *.c *.lua")
     local readme <close> = assert(io.open "examples/README.md")
     local text, files = readme:read "a", {}
     for file in pipe:lines() do

@@ -37,14 +37,17 @@ function helper.closer(fn)
   return setmetatable({}, { __close = function(_, err) fn(err) end })
 end
 
-local function quote(s)
+--- A text as one word of the shell.
+function helper.quote(s)
   return "'" .. s:gsub("'", "'\\''") .. "'"
 end
 
-local function interpreter()
+--- What starts a Lua as this one was started, for the shell.
+-- @treturn string spec/run.sh says it in LUA_COMMAND, with a sanitizer's runtime where one is needed
+function helper.interpreter()
   local first = 0
   while arg[first - 1] do first = first - 1 end
-  return arg[first]
+  return os.getenv "LUA_COMMAND" or helper.quote(arg[first])
 end
 
 --- Runs a script in another process, with this one's Lua and its paths.
@@ -61,11 +64,11 @@ function helper.script(source, options, environment)
   file:close()
   local pipe = assert(io.popen(table.concat({
     "exec env",
-    "LUA_PATH_5_4=" .. quote(package.path),
-    "LUA_CPATH_5_4=" .. quote(package.cpath),
+    "LUA_PATH_5_4=" .. helper.quote(package.path),
+    "LUA_CPATH_5_4=" .. helper.quote(package.cpath),
     environment or "",
     "$(command -v timeout >/dev/null && echo timeout 30)",
-    quote(interpreter()), options or "", quote(name), "2>&1",
+    helper.interpreter(), options or "", helper.quote(name), "2>&1",
   }, " ")))
   local output = pipe:read "a"
   local _, _, status = pipe:close()

@@ -1,8 +1,8 @@
 #!/bin/sh
 # run - runs C test programs and, with --specs, busted; counts; says so last
 #
-#   spec/run.sh [--specs] PROGRAM...      (make test calls it, with BUILD, LUA
-#                                          and PRELOAD in the environment)
+#   spec/run.sh [--specs] PROGRAM...      (make test calls it, with BUILD, SAN,
+#                                          LUA and PRELOAD in the environment)
 #
 # A program prints a line 'ok - subject: title' for each guarantee that holds,
 # 'not ok - ...' or 'skip - ...' for the others, and answers 0 if none failed.
@@ -42,16 +42,30 @@ run() {
   passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
 }
 
-lua() {
-  env LD_PRELOAD="${PRELOAD-}" "$LUA" "$@"
+# The thread sanitizer wants its addresses where they are without randomization.
+fixed=
+[ "${SAN-}" = thread ] && setarch -R true 2>/dev/null && fixed='setarch -R'
+
+# Prints what starts Lua with the sanitizer's runtime loaded before it. There are shells that
+# crash with a thread sanitizer in them: there the loader itself brings it, where it can, so
+# that children inherit nothing.
+lua_command() {
+  file=$(command -v "$LUA")
+  how=${PRELOAD:+env LD_PRELOAD=$PRELOAD}
+  if [ "${SAN-}" = thread ]; then
+    loader=$(readelf -l "$file" | sed -n 's/.*interpreter: \(.*\)]$/\1/p')
+    by_loader="$fixed $loader --preload $PRELOAD"
+    $by_loader "$file" -e 'require "ctx.core"' && how=$by_loader || how="$fixed $how"
+  fi >/dev/null 2>&1
+  echo "$how $file"
 }
 
 # The Lua that runs and the files it loads are the ones meant.
 check_build() {
-  loaded=$(lua -e 'local _, core = require "ctx.core" local _, face = require "ctx"
+  loaded=$($LUA_COMMAND -e 'local _, core = require "ctx.core" local _, face = require "ctx"
     io.write(face, ", ", core)' 2>&1)
   meant="lua/ctx.lua, $BUILD/ctx/core.so"
-  echo "$("$LUA" -v | cut -d ' ' -f 1,2): $loaded"
+  echo "$($LUA_COMMAND -v | cut -d ' ' -f 1,2): $loaded"
   [ "$loaded" = "$meant" ] && return
   echo "not these, but: $meant"
   failed=$((failed + 1))
@@ -60,9 +74,13 @@ check_build() {
 specs=no
 [ "${1-}" = --specs ] && specs=yes && shift
 
-[ $specs = yes ] && check_build
-for program; do run "${program##*/}" "$program"; done
-[ $specs = yes ] && run specs env LD_PRELOAD="${PRELOAD-}" "$LUA" spec/run.lua
+if [ $specs = yes ]; then
+  LUA_COMMAND=$(lua_command)
+  export LUA_COMMAND # for specs that start a Lua, too
+  check_build
+fi
+for program; do run "${program##*/}" $fixed "$program"; done
+[ $specs = yes ] && run specs $LUA_COMMAND spec/run.lua
 
 echo "$passed passed, $failed failed$([ $skipped = 0 ] || echo ", $skipped skipped")"
 [ $failed = 0 ] && [ $passed != 0 ]

@@ -58,6 +58,18 @@ static bool is_empty(lua_State *L, int index, int which)
   return empty;
 }
 
+/* Above a root or a detached context nothing can end what lies below. */
+static bool can_end(const struct handle *h)
+{
+  return h != NULL && h->kind >= HANDLE_HOST;
+}
+
+/* Whether it can be ended by what Lua does not see. */
+static bool ends_unseen(const struct handle *h)
+{
+  return h->kind == HANDLE_DEADLINE || h->is_held;
+}
+
 /* Anchors the handle on top in its world, or lets it go there: a closed world keeps nothing. */
 static void anchor_in_world(lua_State *L, bool keep)
 {
@@ -65,12 +77,17 @@ static void anchor_in_world(lua_State *L, bool keep)
   struct handle *h = handle_test(L, top);
   const void *key = h;
   lua_pushvalue(L, top);
-  while (h != NULL && h->kind > HANDLE_TODO) {
+  while (h != NULL && h->kind > HANDLE_TODO && h->kind != HANDLE_HOST) {
     h = handle_push_parent(L, -1);
     lua_replace(L, -2);
   }
-  if (h != NULL && lua_getiuservalue(L, -1, HANDLE_PAYLOAD) == LUA_TUSERDATA &&
-      lua_getiuservalue(L, -1, WORLD_ANCHORS) == LUA_TTABLE) {
+  if (h != NULL && h->kind == HANDLE_HOST) {
+    if (keep)
+      loop_anchor(L, key, top);
+    else
+      loop_unanchor(L, key);
+  } else if (h != NULL && lua_getiuservalue(L, -1, HANDLE_PAYLOAD) == LUA_TUSERDATA &&
+             lua_getiuservalue(L, -1, WORLD_ANCHORS) == LUA_TTABLE) {
     if (keep)
       lua_pushvalue(L, top);
     else
@@ -78,12 +95,6 @@ static void anchor_in_world(lua_State *L, bool keep)
     lua_rawsetp(L, -2, key);
   }
   lua_settop(L, top);
-}
-
-/* Above a root or a detached context nothing can end what lies below. */
-static bool can_end(const struct handle *h)
-{
-  return h != NULL && h->kind >= HANDLE_VALUE;
 }
 
 /* Puts the parent of the handle on top in its place. Its handle, or NULL when no end comes
@@ -103,7 +114,7 @@ void anchor_hook(lua_State *L, int handle, int hook)
   struct handle *h = handle_test(L, -1);
   bool known = false;
   while (can_end(h) && !known) {
-    if (h->kind == HANDLE_DEADLINE) anchor_in_world(L, true);
+    if (ends_unseen(h)) anchor_in_world(L, true);
     lua_pushvalue(L, -1);
     h = climb(L);
     if (h != NULL) known = add(L, -1, EXTRA_CHILDREN, -2);
@@ -119,11 +130,23 @@ void anchor_release(lua_State *L, int handle, int hook)
   lua_pushvalue(L, handle);
   struct handle *h = handle_test(L, -1);
   while (h != NULL && is_empty(L, -1, EXTRA_HOOKS) && is_empty(L, -1, EXTRA_CHILDREN)) {
-    if (h->kind == HANDLE_DEADLINE) anchor_in_world(L, false);
+    if (ends_unseen(h)) anchor_in_world(L, false);
     lua_pushvalue(L, -1);
     h = climb(L);
     if (h != NULL) drop(L, -1, EXTRA_CHILDREN, -2);
     lua_remove(L, -2);
   }
+  lua_pop(L, 1);
+}
+
+void anchor_hold(lua_State *L, int index)
+{
+  struct handle *h = handle_check(L, index);
+  luaL_checkstack(L, 10, NULL);
+  h->is_held = true;
+  if (!can_end(h)) return;
+  if (is_empty(L, index, EXTRA_HOOKS) && is_empty(L, index, EXTRA_CHILDREN)) return;
+  lua_pushvalue(L, index);
+  anchor_in_world(L, true);
   lua_pop(L, 1);
 }

@@ -7,9 +7,11 @@
  *     cancel function --> handle --> hooks             (its user values)
  *                           |------> children that have hooks, or such children
  *     the world, while a deadline is to come --> handle
+ *     the world, while C may end it ---------------^
  *
  * So a hook keeps its context's handle in the handle of the parent, and so on
- * upward; each handle with a deadline on that way is anchored in its world.
+ * upward; each handle on that way with a deadline, of the host, or given to C is
+ * anchored in its world; below a context of the host that is the real one.
  *
  * Knows handle.h, loop.h.
  */
@@ -21,5 +23,8 @@
 /* Puts the hook at 'hook' on the handle at 'handle'; takes it off again. */
 void anchor_hook(lua_State *L, int handle, int hook);
 void anchor_release(lua_State *L, int handle, int hook);
+
+/* From now on C may end the context of the handle at 'index'. */
+void anchor_hold(lua_State *L, int index);
 
 #endif

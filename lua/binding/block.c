@@ -67,7 +67,10 @@ static void *allocate(lua_State *L, const struct block_kind *kind, size_t size)
   lua_Alloc f = lua_getallocf(L, &arg);
   size += sizeof(struct head);
   struct head *h = f(arg, NULL, LUA_TUSERDATA, size);
-  if (h == NULL) luaL_error(L, "not enough memory");
+  if (h == NULL) {
+    luaL_error(L, "not enough memory");
+    return NULL;
+  }
   memset(h, 0, size);
   *h = (struct head){.kind = kind, .allocate = f, .arg = arg, .size = size, .refs = 1};
   return h->block;
@@ -96,9 +99,9 @@ static int block_gc(lua_State *L)
   return 0;
 }
 
-bool block_open(lua_State *L, const struct block_kind *kind)
+void block_open(lua_State *L, const struct block_kind *kind)
 {
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, kind) == LUA_TTABLE) return false;
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, kind) == LUA_TTABLE) return;
   lua_pop(L, 1);
   lua_createtable(L, 0, 5);
   lua_pushcfunction(L, block_gc);
@@ -107,5 +110,4 @@ bool block_open(lua_State *L, const struct block_kind *kind)
   lua_setfield(L, -2, "__metatable");
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, kind);
-  return true;
 }

@@ -26,8 +26,8 @@ struct block_kind {
   void (*destroy)(void *p);                /* its memory goes; may be NULL */
 };
 
-/* Makes the metatable of a kind, once per state, and pushes it. True: it is new. */
-bool block_open(lua_State *L, const struct block_kind *kind);
+/* Makes the metatable of a kind, once per state, and pushes it. */
+void block_open(lua_State *L, const struct block_kind *kind);
 
 /* Pushes a userdata with as many user values, and gives its block, zeroed. */
 void *block_push_new(lua_State *L, const struct block_kind *kind, size_t size, int values);

@@ -1,31 +1,91 @@
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cancel.h"
 #include "convert.h"
+#include "ctx_lua.h"
 #include "error.h"
+#include "link.h"
+
+/* ---- causes in C --------------------------------------------------------- */
+
+struct text {
+  const char *bytes;
+  size_t len;
+  char number[64];
+};
+
+/* A float whose digits say exactly what it is. */
+static void write_float(struct text *t, lua_Number x)
+{
+  int len = snprintf(t->number, sizeof t->number, LUA_NUMBER_FMT, x);
+  if (lua_str2number(t->number, NULL) != x) len = snprintf(t->number, sizeof t->number, "%.17g", x);
+  t->len = (size_t)len;
+}
+
+/* The text of the Lua value at 'index', and what it says: its code. */
+static int describe(lua_State *L, int index, struct text *t)
+{
+  int err = error_code(L, index);
+  t->bytes = err != 0 ? ctx_strerror(err) : luaL_typename(L, index);
+  t->len = strlen(t->bytes);
+  if (err != 0) return err == CTX_CANCELED ? CTX_LUA_CANCELED : CTX_LUA_DEADLINE_EXCEEDED;
+  switch (lua_type(L, index)) {
+  case LUA_TSTRING: t->bytes = lua_tolstring(L, index, &t->len); return CTX_LUA_STRING;
+  case LUA_TBOOLEAN: return lua_toboolean(L, index) ? CTX_LUA_TRUE : CTX_LUA_FALSE;
+  case LUA_TNUMBER: break;
+  default: return CTX_LUA_OTHER;
+  }
+  t->bytes = t->number;
+  if (!lua_isinteger(L, index)) {
+    write_float(t, lua_tonumber(L, index));
+    return CTX_LUA_FLOAT;
+  }
+  t->len = (size_t)snprintf(t->number, sizeof t->number, LUA_INTEGER_FMT, lua_tointeger(L, index));
+  return CTX_LUA_INTEGER;
+}
+
+/* A C cause for the Lua value at 'index', to which 'link' is the link. NULL: there is no memory;
+ * the link is dropped then. */
+static ctx_cause *new_cause(lua_State *L, int index, struct link *link)
+{
+  struct text text;
+  int code = describe(L, index, &text);
+  ctx_cause *cause = ctx_cause_new(text.bytes, text.len, code, link, link_drop);
+  if (cause == NULL) link_drop(link);
+  return cause;
+}
+
+/* Pushes what the text of a cause stands for, in a state that is not its home. */
+static void push_copy(lua_State *L, const ctx_cause *cause)
+{
+  size_t len;
+  int code = ctx_cause_code(cause);
+  const char *text = ctx_cause_text(cause, &len);
+  if (code == CTX_LUA_TRUE || code == CTX_LUA_FALSE)
+    lua_pushboolean(L, code == CTX_LUA_TRUE);
+  else if (code == CTX_LUA_CANCELED || code == CTX_LUA_DEADLINE_EXCEEDED)
+    error_push(L, code == CTX_LUA_CANCELED ? CTX_CANCELED : CTX_DEADLINE_EXCEEDED);
+  else if (code == CTX_LUA_FLOAT)
+    lua_pushnumber(L, (lua_Number)lua_str2number(text, NULL));
+  else if (code != CTX_LUA_INTEGER || lua_stringtonumber(L, text) == 0)
+    lua_pushlstring(L, text, len);
+}
 
 /* ---- the cancel function ---------------------------------------------- */
 
-/* A C cause for the Lua value at 'index'; its data is the address of the handle that keeps
- * the value. NULL: none was given, or there is no memory. */
-static ctx_cause *new_cause(lua_State *L, int index, struct handle *h)
+/* Keeps the cause at 'cause' with the handle at 'index', which it has just ended. */
+static void keep_cause(lua_State *L, int index, int cause, struct link *link)
 {
-  char number[64];
-  const char *text = number;
-  size_t len = 0;
-  switch (lua_type(L, index)) {
-  case LUA_TSTRING: text = lua_tolstring(L, index, &len); break;
-  case LUA_TNUMBER:
-    len = (size_t)(lua_isinteger(L, index)
-                     ? snprintf(number, sizeof number, LUA_INTEGER_FMT, lua_tointeger(L, index))
-                     : snprintf(number, sizeof number, LUA_NUMBER_FMT, lua_tonumber(L, index)));
-    break;
-  default:
-    text = error_code(L, index) != 0 ? ctx_strerror(error_code(L, index)) : luaL_typename(L, index);
-    len = strlen(text);
-  }
-  return ctx_cause_new(text, len, 0, h, NULL);
+  struct handle *h = handle_check(L, index);
+  h->given = link;
+  handle_push_extra(L, index);
+  lua_pushvalue(L, cause);
+  lua_rawseti(L, -2, EXTRA_CAUSE);
+  lua_pop(L, 1);
+  loop_remember(L, link, index);
+  if (h->is_shared) link_share(L, link, cause, 0);
 }
 
 /* The end comes first: nothing that may fail for want of memory comes before it. */
@@ -34,16 +94,11 @@ bool cancel_context(lua_State *L, int index, int cause)
   index = lua_absindex(L, index);
   struct handle *h = handle_check(L, index);
   bool given = cause != 0 && !lua_isnoneornil(L, cause);
-  ctx_cause *c_cause = given ? new_cause(L, cause, h) : NULL;
+  struct link *link = given ? link_new(NULL) : NULL;
+  ctx_cause *c_cause = link != NULL ? new_cause(L, cause, link) : NULL;
   bool first = ctx_cancel_cause(h->context, c_cause);
   loop_anchor_fired(L);
-  if (first && given) {
-    handle_push_extra(L, index);
-    lua_pushvalue(L, cause);
-    lua_rawseti(L, -2, EXTRA_CAUSE);
-    lua_pop(L, 1);
-    loop_remember(L, h, index);
-  }
+  if (first && c_cause != NULL) keep_cause(L, index, cause, link);
   return first;
 }
 
@@ -97,7 +152,8 @@ static int bind_with_cancel(lua_State *L)
   return with_cancel_function(L);
 }
 
-/* Pushes an empty handle for a deadline with the cause at 3; gives the C cause, if any. */
+/* Pushes an empty handle for a deadline with the cause at 3; gives the C cause, if any, which has
+ * the link of the handle: from then on nothing raises until that is filled. */
 static struct handle *push_deadline(lua_State *L, ctx_cause **cause)
 {
   *cause = NULL;
@@ -105,16 +161,22 @@ static struct handle *push_deadline(lua_State *L, ctx_cause **cause)
   struct handle *h = handle_push_new(L, HANDLE_DEADLINE, 1, HANDLE_PAYLOAD);
   lua_pushvalue(L, 3);
   lua_setiuservalue(L, -2, HANDLE_PAYLOAD);
-  loop_remember(L, h, -1);
-  *cause = new_cause(L, 3, h);
+  struct link *link = h->link = link_new(NULL);
+  if (link != NULL) loop_remember(L, link, -1);
+  h->link = NULL;
+  *cause = link != NULL ? new_cause(L, 3, link) : NULL;
   if (*cause == NULL) luaL_error(L, "not enough memory");
+  h->link = link;
   return h;
 }
 
 /* Puts the context into the handle; 'cause' goes with it, or is given back. */
 static int fill_deadline(lua_State *L, struct handle *h, ctx_context *c, ctx_cause *cause)
 {
-  if (c == NULL) ctx_cause_release(cause);
+  if (c == NULL) {
+    h->link = NULL;
+    ctx_cause_release(cause);
+  }
   handle_fill(L, h, c);
   return with_cancel_function(L);
 }
@@ -153,34 +215,30 @@ static int bind_without_cancel(lua_State *L)
 
 /* ---- asking why ------------------------------------------------------- */
 
-/* Pushes the Lua value that the handle on top keeps as the cause of an end by 'err', or nil. */
-static void push_kept_cause(lua_State *L, struct handle *h, int err)
+/* Pushes the Lua value that a handle of this state keeps under the link 'data', or that is pinned
+ * under it. False: there is none. */
+static bool push_kept_cause(lua_State *L, const void *data)
 {
-  if (h->kind == HANDLE_DEADLINE && err == CTX_DEADLINE_EXCEEDED) {
-    lua_getiuservalue(L, -1, HANDLE_PAYLOAD);
-  } else if (lua_getiuservalue(L, -1, HANDLE_EXTRA) == LUA_TTABLE) {
-    lua_rawgeti(L, -1, EXTRA_CAUSE);
-  }
+  loop_push_remembered(L, data);
+  struct handle *h = handle_test(L, -1);
+  if (h != NULL && h->given == data && lua_getiuservalue(L, -1, HANDLE_EXTRA) == LUA_TTABLE)
+    return lua_rawgeti(L, -1, EXTRA_CAUSE) != LUA_TNIL;
+  if (h != NULL && h->kind == HANDLE_DEADLINE && h->link == data)
+    return lua_getiuservalue(L, -1, HANDLE_PAYLOAD) != LUA_TNIL;
+  return link_push_pinned(L, data);
 }
 
 void cancel_push_cause(lua_State *L, struct handle *h)
 {
   int err = ctx_err(h->context), top = lua_gettop(L);
   const ctx_cause *cause = ctx_cause_of(h->context);
-  const void *keeper = cause != NULL ? ctx_cause_data(cause) : NULL;
-  if (keeper == NULL) {
+  bool given = cause != NULL && ctx_cause_text(cause, NULL) != ctx_strerror(err);
+  luaL_checkstack(L, 6, NULL);
+  if (!given)
     error_push(L, err);
-    return;
-  }
-  loop_push_remembered(L, keeper);
-  struct handle *kept = handle_test(L, -1);
-  if (kept != NULL) push_kept_cause(L, kept, err);
-  if (lua_isnil(L, -1)) {
-    size_t len;
-    const char *text = ctx_cause_text(cause, &len);
-    lua_pushlstring(L, text, len);
-  }
-  lua_replace(L, top + 1);
+  else if (!push_kept_cause(L, ctx_cause_data(cause)))
+    push_copy(L, cause);
+  lua_copy(L, -1, top + 1);
   lua_settop(L, top + 1);
 }
 

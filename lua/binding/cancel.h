@@ -3,9 +3,12 @@
  *
  * The function that cancels is a closure over the handle: who holds it may end the
  * context, and nobody else. A cause may be any Lua value; the handle keeps it, and C
- * is told its text and the address of the handle.
+ * is told its text, a code that says what it was, and a link.
  *
- * Knows handle.h, convert.h, error.h.
+ * Another state makes the value again of text and code alone, where they say what it was. It
+ * follows no data of a cause, which may be anybody's.
+ *
+ * Knows handle.h, link.h, convert.h, error.h, ctx_lua.h (the codes).
  */
 #ifndef CTX_BINDING_CANCEL_H
 #define CTX_BINDING_CANCEL_H

@@ -1,5 +1,3 @@
-#include "platform.h"
-
 #include "drive.h"
 #include "report.h"
 
@@ -7,8 +5,12 @@
  * end. */
 enum { ROUNDS_MAX = 1000000 };
 
-/* The longest sleep in one piece: so late comes at worst a signal that arrives just before
- * the thread sleeps, and what tells nobody (a task's coroutine that a stranger has closed). */
+/*
+ * The longest sleep in one piece: so late comes at worst what tells nobody (a task's coroutine
+ * that a stranger has closed), and a signal that arrives in the moment between the last look
+ * for its hook and the sleep in the kernel. To close that gap takes a signal mask, which is
+ * the host's, or a handler of ours, which would be another one than the host's.
+ */
 static const int64_t slice_ns = 1000000000;
 
 static int nothing(lua_State *L)
@@ -94,16 +96,16 @@ static bool wake_closed(lua_State *L, struct world *w)
   return woken;
 }
 
-/* Sleeps in the kernel, on the real clock. */
+/* Sleeps in the kernel, on the real clock, unless something has been posted. */
 static void sleep_until(lua_State *L, struct world *w, int64_t next_ns)
 {
   int64_t now_ns = ctx_engine_now(w->engine);
   if (next_ns <= now_ns) return;
   bool in_pieces = next_ns - now_ns > slice_ns;
-  static const ctx__atomic nobody_wakes;
-  CTX__WAIT(&nobody_wakes, 0, in_pieces ? now_ns + slice_ns : next_ns);
+  int64_t until_ns = in_pieces ? now_ns + slice_ns : next_ns;
+  mailbox_sleep(loop_of(L)->mailbox, until_ns);
   let_hook_run(L);
-  if (in_pieces) wake_closed(L, w);
+  if (in_pieces && ctx_engine_now(w->engine) >= until_ns) wake_closed(L, w);
 }
 
 /* Nothing is ready: lets time pass up to the next instant. */
@@ -116,7 +118,8 @@ static void idle(lua_State *L, struct world *w)
     return;
   }
   int64_t next_ns = ctx_engine_next(loop_engine(L));
-  if (next_ns == CTX_NEVER) {
+  bool outside = loop_of(L)->outside && !w->is_virtual;
+  if (next_ns == CTX_NEVER && !outside) {
     if (!wake_closed(L, w)) raise_nothing_left(L, w);
   } else if (w->is_virtual) {
     int64_t now_ns = ctx_engine_now(w->engine);

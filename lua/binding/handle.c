@@ -1,11 +1,12 @@
 #include "handle.h"
 #include "convert.h"
 #include "error.h"
+#include "link.h"
 
 static const char cookie;    /* its address marks our userdata */
 static const char metatable; /* a place in the registry */
 
-static const char *const kind_names[] = {"background", "todo",   "without_cancel",
+static const char *const kind_names[] = {"background", "todo",   "without_cancel", "host",
                                          "value",      "cancel", "deadline"};
 
 /* ---- checking --------------------------------------------------------- */
@@ -53,7 +54,8 @@ struct handle *handle_check(lua_State *L, int arg)
 struct handle *handle_check_clock(lua_State *L, int arg)
 {
   struct handle *h = handle_check(L, arg);
-  if (ctx_engine_of(h->context) != loop_engine(L))
+  ctx_engine *own = loop_engine(L), *e = ctx_engine_of(h->context);
+  if (e != own && !(ctx_engine_is_monotonic(own) && ctx_engine_is_monotonic(e)))
     luaL_argerror(L, arg, "this context is on another clock than the present ctx.run");
   return h;
 }
@@ -63,7 +65,7 @@ struct handle *handle_check_clock(lua_State *L, int arg)
 struct handle *handle_push_new(lua_State *L, enum handle_kind kind, int parent, int values)
 {
   struct handle *h = lua_newuserdatauv(L, sizeof *h, values);
-  *h = (struct handle){&cookie, NULL, kind, 0};
+  *h = (struct handle){.cookie = &cookie, .kind = kind};
   loop_set_metatable(L, &metatable);
   if (parent != 0) {
     struct handle *p = handle_test(L, parent);
@@ -78,7 +80,10 @@ void handle_fill(lua_State *L, struct handle *h, ctx_context *c)
 {
   h->context = c;
   if (c == NULL) luaL_error(L, "not enough memory");
-  if (loop_of(L)->world->is_virtual) loop_remember(L, h, -1);
+  if (loop_of(L)->world->is_virtual)
+    loop_remember(L, h, -1);
+  else
+    loop_remember_late(L, h, -1);
 }
 
 struct handle *handle_push_parent(lua_State *L, int index)
@@ -110,17 +115,22 @@ static void push_new_background(lua_State *L, struct world *w)
   struct handle *h = handle_push_new(L, HANDLE_BACKGROUND, 0, HANDLE_PAYLOAD);
   loop_push_value(L, LOOP_WORLD);
   lua_setiuservalue(L, -2, HANDLE_PAYLOAD);
-  ctx_context *root = ctx_engine_background(loop_engine(L));
+  ctx_context *given = loop_of(L)->root;
+  bool is_host = !w->is_virtual && given != NULL;
+  ctx_engine *e = loop_engine(L);
+  ctx_context *root = ctx_engine_background(is_host ? ctx_engine_of(given) : e);
+  if (is_host) loop_remember(L, root, -1);
   handle_fill(L, h, w->is_virtual ? ctx_with_cancel(root) : ctx_retain(root));
 }
 
 static void push_new_todo(lua_State *L)
 {
   handle_push_background(L);
-  struct handle *background = handle_check(L, -1);
   struct handle *h = handle_push_new(L, HANDLE_TODO, 0, HANDLE_PAYLOAD);
   lua_getiuservalue(L, -2, HANDLE_PAYLOAD);
   lua_setiuservalue(L, -2, HANDLE_PAYLOAD);
+  struct handle *background = handle_live(L, -2); /* a finalizer may have run */
+  if (background == NULL) loop_refuse(L);
   handle_fill(L, h, ctx_retain(background->context));
   lua_remove(L, -2);
 }
@@ -148,11 +158,45 @@ void handle_push_background(lua_State *L)
   push_root(L, WORLD_BACKGROUND);
 }
 
+void handle_push_context(lua_State *L, ctx_context *c)
+{
+  luaL_checkstack(L, 8, NULL);
+  loop_push_remembered(L, c);
+  struct handle *h = handle_test(L, -1);
+  if (h != NULL && h->context == c) return;
+  lua_pop(L, 1);
+  h = handle_push_new(L, HANDLE_HOST, 0, HANDLE_EXTRA);
+  h->is_shared = h->is_held = true;
+  loop_remember(L, c, -1);
+  handle_fill(L, h, ctx_retain(c));
+}
+
+/* What the host has given, in front of the real world; else NULL. */
+static ctx_context *host_root(const struct loop *l)
+{
+  return l->world->is_virtual ? NULL : l->root;
+}
+
+void handle_push_root(lua_State *L)
+{
+  ctx_context *root = host_root(loop_of(L));
+  if (root == NULL) {
+    handle_push_background(L);
+    return;
+  }
+  loop_push_value(L, LOOP_ROOT);
+  struct handle *h = handle_test(L, -1);
+  if (h != NULL && h->context == root) return;
+  lua_pop(L, 1);
+  handle_push_context(L, root);
+  loop_set_value(L, LOOP_ROOT, -1);
+}
+
 void handle_push_current(lua_State *L)
 {
   struct loop *l = loop_of(L);
   if (l->current == NULL) {
-    handle_push_background(L);
+    handle_push_root(L);
     return;
   }
   loop_push_anchored(L, l->current);
@@ -164,9 +208,10 @@ void handle_push_current(lua_State *L)
 
 ctx_context *handle_implied(lua_State *L, struct waiter *w)
 {
-  int err = w->context != NULL ? ctx_err(w->context) : 0;
+  ctx_context *c = w->co != NULL ? w->context : host_root(loop_of(L));
+  int err = c != NULL ? ctx_err(c) : 0;
   if (err != 0) error_raise(L, err);
-  return w->context;
+  return c;
 }
 
 /* ctx.background() -> context */
@@ -180,6 +225,13 @@ static int bind_background(lua_State *L)
 static int bind_todo(lua_State *L)
 {
   push_root(L, WORLD_TODO);
+  return 1;
+}
+
+/* ctx.root() -> context */
+static int bind_root(lua_State *L)
+{
+  handle_push_root(L);
   return 1;
 }
 
@@ -227,8 +279,12 @@ static int handle_gc(lua_State *L)
 {
   struct handle *h = handle_test(L, 1);
   if (h == NULL) return 0;
-  ctx_release(h->context);
+  ctx_context *c = h->context;
+  struct link *own = c == NULL ? h->link : NULL;
   h->context = NULL;
+  h->link = h->given = NULL;
+  ctx_release(c);
+  if (own != NULL) link_drop(own);
   return 0;
 }
 
@@ -249,7 +305,8 @@ static int handle_close(lua_State *L)
 static int handle_eq(lua_State *L)
 {
   struct handle *a = handle_test(L, 1), *b = handle_test(L, 2);
-  lua_pushboolean(L, a != NULL && b != NULL && a->context == b->context && a->kind == b->kind);
+  bool equal = a != NULL && b != NULL && a->context == b->context;
+  lua_pushboolean(L, equal && (a->kind == HANDLE_TODO) == (b->kind == HANDLE_TODO));
   return 1;
 }
 
@@ -293,6 +350,6 @@ void handle_open(lua_State *L)
 }
 
 const luaL_Reg handle_functions[] = {
-  {"background", bind_background}, {"todo", bind_todo}, {"root", bind_background},
+  {"background", bind_background}, {"todo", bind_todo}, {"root", bind_root},
   {"current", bind_current},       {NULL, NULL},
 };

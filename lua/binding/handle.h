@@ -6,11 +6,14 @@
  * as long as anybody below can ask for it. Collecting a handle releases its
  * context, and never cancels it.
  *
- * C finds a handle again by its address, which it keeps as the value of a value
- * context, or as the data of a cause: see loop_remember. The address is looked up,
- * not followed.
+ * What C holds of the values and causes that lie there are links: see link.h.
  *
- * Knows ctx.h, loop.h, wait.h, convert.h, error.h. cancel.h, value.h and query.h stand on it.
+ * A context that the host has made has a handle of kind HANDLE_HOST, without a parent. There
+ * is one handle for it at a time, found by the address of the context, as for those that
+ * were given to C.
+ *
+ * Knows ctx.h, loop.h, wait.h, link.h, convert.h, error.h. cancel.h, value.h and query.h stand on
+ * it.
  */
 #ifndef CTX_BINDING_HANDLE_H
 #define CTX_BINDING_HANDLE_H
@@ -26,8 +29,9 @@ enum handle_kind { /* the order of 'kind_names' */
                    HANDLE_BACKGROUND,
                    HANDLE_TODO,
                    HANDLE_DETACHED,
+                   HANDLE_HOST, /* from here on what may be ended, or show an end; */
                    HANDLE_VALUE,
-                   HANDLE_CANCEL,
+                   HANDLE_CANCEL, /* from here on with an end of its own */
                    HANDLE_DEADLINE
 };
 
@@ -35,7 +39,12 @@ struct handle {
   const void *cookie;
   ctx_context *context; /* a reference; NULL: not made yet, or finalized */
   enum handle_kind kind;
-  unsigned depth; /* greater than the parent's: no way upwards is a circle */
+  unsigned depth;     /* greater than the parent's: no way upwards is a circle */
+  bool is_shared;     /* its links are, and those of all above */
+  bool is_held;       /* C may end the context, now or later */
+  struct link *link;  /* of its value, or of the cause of its deadline; NULL: none. The context's;
+                         until there is one, the handle's */
+  struct link *given; /* of the cause that it was canceled with; the context's */
 };
 
 /* User values. PAYLOAD: the value of a value context, the cause of a deadline, the world of
@@ -55,7 +64,7 @@ struct handle *handle_live(lua_State *L, int index);
 struct handle *handle_check(lua_State *L, int arg);
 
 /* The same; raises also when its clock is not that of the world in front: for parents, and
- * for what is to be waited on. */
+ * for what is to be waited on. All engines on the monotonic clock are on one. */
 struct handle *handle_check_clock(lua_State *L, int arg);
 
 /* Raises "bad argument #arg to '...' (<expected> expected, got ...)", with a hint. */
@@ -67,10 +76,15 @@ struct handle *handle_push_parent(lua_State *L, int index);
 /* Pushes the EXTRA table of the handle at 'index', made when there is none. */
 void handle_push_extra(lua_State *L, int index);
 
-/* Pushes the background of the world in front; the context of the current task, which on
- * the main thread is that background. */
+/* Pushes the background of the world in front; the root, which is what the host has given,
+ * where the real world is in front, else that background; the context of the current
+ * task, which on the main thread is the root. */
 void handle_push_background(lua_State *L);
+void handle_push_root(lua_State *L);
 void handle_push_current(lua_State *L);
+
+/* Pushes the handle of a context that comes from C: the same as long as one is alive. */
+void handle_push_context(lua_State *L, ctx_context *c);
 
 /* The context whose end the implied waits of 'w' watch; NULL: it never ends. Raises its
  * err when it is done. */
@@ -82,7 +96,7 @@ struct handle *handle_push_new(lua_State *L, enum handle_kind kind, int parent, 
 
 /* Puts 'c', just made, into the handle on top, which takes the reference. NULL: raises, there
  * is no memory. What lives on a virtual clock is remembered, for who looks for what a test
- * has left. */
+ * has left; and what Lua may not finalize any more, for who closes the state. */
 void handle_fill(lua_State *L, struct handle *h, ctx_context *c);
 
 extern const luaL_Reg handle_functions[]; /* ctx.background and the like */

@@ -1,4 +1,5 @@
 #include "loop.h"
+#include "mailbox.h"
 
 static const char loop_key, memory_key; /* places in the registry */
 
@@ -46,8 +47,9 @@ struct loop *loop_of(lua_State *L)
 
 ctx_engine *loop_engine(lua_State *L)
 {
-  ctx_engine *e = loop_of(L)->world->engine;
-  if (e == NULL) refuse_closed(L);
+  struct loop *l = loop_of(L);
+  ctx_engine *e = l->world->engine;
+  if (e == NULL || l->mailbox == NULL) refuse_closed(L);
   return e;
 }
 
@@ -56,6 +58,15 @@ void loop_push_value(lua_State *L, int n)
   push_loop(L);
   lua_getiuservalue(L, -1, n);
   lua_remove(L, -2);
+}
+
+void loop_set_value(lua_State *L, int n, int index)
+{
+  lua_pushvalue(L, index);
+  push_loop(L);
+  lua_insert(L, -2);
+  lua_setiuservalue(L, -2, n);
+  lua_pop(L, 1);
 }
 
 static void push_world(lua_State *L)
@@ -136,6 +147,12 @@ void loop_remember(lua_State *L, const void *key, int index)
   lua_pop(L, 1);
 }
 
+/* In a finalizer Lua does not say that the collector runs; nor where a script has stopped it. */
+void loop_remember_late(lua_State *L, const void *key, int index)
+{
+  if (lua_gc(L, LUA_GCISRUNNING) != 1) loop_remember(L, key, index);
+}
+
 void loop_push_remembered(lua_State *L, const void *key)
 {
   loop_push_memory(L);
@@ -150,10 +167,19 @@ static struct world *world_fired(struct world *w)
   return w;
 }
 
+void loop_receive(struct loop *l)
+{
+  struct letter *letter;
+  while (l->mailbox != NULL && (letter = mailbox_take(l->mailbox)) != NULL) letter->receive(letter);
+}
+
 void loop_anchor_fired(lua_State *L)
 {
-  struct loop *l;
+  struct loop *l = loop_find(L);
   struct world *w;
+  if (l == NULL) return;
+  loop_receive(l);
+  if (!list_empty(&l->links)) l->receive_links(L);
   while ((l = loop_find(L)) != NULL && (w = world_fired(l->world)) != NULL) {
     struct list_link *first = w->fired.first;
     struct entry *e = LIST_ELEMENT(first, struct entry, fired);
@@ -166,9 +192,7 @@ void loop_anchor_fired(lua_State *L)
 
 void loop_fail(lua_State *L)
 {
-  push_loop(L);
-  lua_insert(L, -2);
-  lua_setiuservalue(L, -2, LOOP_ERROR);
+  loop_set_value(L, LOOP_ERROR, -1);
   lua_pop(L, 1);
   loop_of(L)->failed = true;
 }
@@ -179,8 +203,40 @@ static void close_world(struct world *w)
 {
   if (w->engine == NULL) return;
   if (w->loop != NULL && w->loop->disconnect != NULL) w->loop->disconnect(w);
+  if (w->loop != NULL && w->loop->drop_hooks != NULL) w->loop->drop_hooks(w);
   ctx_engine_close(w->engine);
   w->engine = NULL;
+}
+
+/* Finalizes what is remembered: Lua does not, where that was made while the state closes. */
+static void finalize_remembered(lua_State *L)
+{
+  luaL_checkstack(L, 8, NULL);
+  loop_push_memory(L);
+  for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
+    if (luaL_getmetafield(L, -1, "__gc") == LUA_TNIL) continue;
+    lua_pushvalue(L, -2);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+}
+
+/* Nobody waits any more, and nobody will: the hooks that were to post have been stopped. */
+static void close_mailbox(struct loop *l)
+{
+  if (l->mailbox == NULL) return;
+  mailbox_close(l->mailbox);
+  loop_receive(l);
+  mailbox_release(l->mailbox);
+  l->mailbox = NULL;
+  ctx_release(l->root);
+  l->root = NULL;
+}
+
+static void close_loop(lua_State *L, struct loop *l)
+{
+  close_mailbox(l);
+  if (l->receive_links != NULL) l->receive_links(L);
 }
 
 /* The state closes. Finalizers of objects older than this one run later, and find it closed. */
@@ -190,6 +246,9 @@ static void world_finalize(lua_State *L, void *p)
   if (!list_empty(&w->tasks))
     lua_warning(L, "ctx: the Lua state is closed, and tasks have not ended", 0);
   close_world(w);
+  if (w->is_virtual || w->loop == NULL || loop_find(L) != w->loop) return;
+  close_loop(L, w->loop);
+  finalize_remembered(L);
 }
 
 /* Takes away the world in front, which is closed. */
@@ -207,6 +266,7 @@ static void loop_destroy(void *p)
 {
   struct loop *l = p;
   while (l->world != NULL) remove_world(l);
+  close_mailbox(l);
   block_release(l->main);
 }
 
@@ -215,6 +275,7 @@ struct world *world_open(lua_State *L, bool is_virtual)
   ctx_engine_options options = {.driver = is_virtual ? CTX_DRIVER_MANUAL : CTX_DRIVER_HOST};
   struct loop *l = push_loop(L);
   struct world *w = block_push_new(L, &world_kind, sizeof *w, WORLD_VALUES);
+  loop_remember_late(L, w, -1);
   w->is_virtual = is_virtual;
   lua_newtable(L);
   lua_setiuservalue(L, -2, WORLD_ANCHORS);
@@ -268,22 +329,29 @@ static void make_memory(lua_State *L)
   lua_rawsetp(L, LUA_REGISTRYINDEX, &memory_key);
 }
 
+static void make_loop(lua_State *L)
+{
+  make_memory(L);
+  block_open(L, &loop_kind);
+  block_open(L, &world_kind);
+  block_push_new(L, &loop_kind, sizeof(struct loop), LOOP_VALUES);
+  lua_newtable(L);
+  lua_setiuservalue(L, -2, LOOP_ANCHORS);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &loop_key);
+  lua_pop(L, 2);
+}
+
+/* What there was no memory for has another try. */
 void loop_open(lua_State *L)
 {
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &loop_key) == LUA_TNIL) {
-    make_memory(L);
-    block_open(L, &loop_kind);
-    block_open(L, &world_kind);
-    block_push_new(L, &loop_kind, sizeof(struct loop), LOOP_VALUES);
-    lua_newtable(L);
-    lua_setiuservalue(L, -2, LOOP_ANCHORS);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &loop_key);
-    lua_pop(L, 2);
-  }
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &loop_key) == LUA_TNIL) make_loop(L);
   lua_pop(L, 1);
-  struct loop *l = loop_find(L);
-  if (l != NULL && l->world == NULL) {
+  struct loop *l = loop_of(L);
+  if (l->world == NULL) {
     world_open(L, false);
     lua_pop(L, 1);
   }
+  if (l->mailbox != NULL || l->world->engine == NULL) return;
+  l->mailbox = mailbox_new();
+  if (l->mailbox == NULL) luaL_error(L, "not enough memory");
 }

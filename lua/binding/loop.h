@@ -14,7 +14,10 @@
  * An entry is a waiter that was woken (a task, or the main thread) or a hook that
  * has fired. Whoever drives is the main thread, inside a waiting call.
  *
- * drive.h moves it. Knows ctx.h, list.h, block.h. All on the thread of its state.
+ * Contexts end on any thread; what that means here comes by letter, and the loop's own
+ * thread receives it. So all of this is only ever touched on the thread of its state.
+ *
+ * drive.h moves it. Knows ctx.h, list.h, block.h and mailbox.h.
  */
 #ifndef CTX_BINDING_LOOP_H
 #define CTX_BINDING_LOOP_H
@@ -27,6 +30,7 @@
 #include "block.h"
 #include "ctx.h"
 #include "list.h"
+#include "mailbox.h"
 
 struct loop;
 struct waiter;
@@ -47,6 +51,7 @@ struct world {
   size_t ready_count;   /* its length */
   struct list tasks;    /* waiters that have not ended, for reports */
   struct list fired;    /* entries that are remembered by their address, to be anchored */
+  struct list hooks;    /* of on_done, whose contexts have not ended */
   struct waiter *idle;  /* to be woken when nothing else is ready, before time moves */
   bool progress;        /* something has become ready otherwise than by yielding */
   unsigned long rounds; /* in a row without progress, at one instant */
@@ -54,11 +59,17 @@ struct world {
 
 /* Loops and worlds are blocks: the loop holds its worlds. */
 struct loop {
+  struct mailbox *mailbox;             /* a reference; NULL: the state is being closed */
   void (*disconnect)(struct world *w); /* lets go of all that waits in a world; see wait.h */
+  void (*receive_links)(lua_State *L); /* frees 'links'; see link.h */
+  void (*drop_hooks)(struct world *w); /* and of its hooks; see on_done.h */
   struct world *world;                 /* the one in front; held */
   struct waiter *current;              /* the task that runs; NULL: the main thread */
   struct waiter *main;                 /* the main thread as a waiter; held */
+  ctx_context *root;                   /* what the host has given, a reference; NULL: nothing */
   const void *begun;                   /* the scope of the run that begins on the main thread */
+  struct list links;                   /* that have come home; see link.h */
+  bool outside;                        /* C can end what is waited for on the real clock */
   bool driving;                        /* somebody is inside drive, */
   bool entering;                       /* or about to: it is for nobody else to call */
   bool main_ready;                     /* the main thread's entry has come up */
@@ -68,7 +79,7 @@ struct loop {
 };
 
 /* User values of the loop's userdata. */
-enum { LOOP_ANCHORS = 1, LOOP_WORLD, LOOP_ERROR, LOOP_VALUES = LOOP_ERROR };
+enum { LOOP_ANCHORS = 1, LOOP_WORLD, LOOP_ERROR, LOOP_ROOT, LOOP_VALUES = LOOP_ROOT };
 
 /* User values of a world's. */
 enum { WORLD_BACKGROUND = 1, WORLD_TODO, WORLD_OUTER, WORLD_ANCHORS, WORLD_VALUES = WORLD_ANCHORS };
@@ -82,8 +93,10 @@ struct loop *loop_find(lua_State *L);
 /* The engine of the world in front; raises when the state that closes has closed it. */
 ctx_engine *loop_engine(lua_State *L);
 
-/* Pushes the user value 'n' of the loop, or of the world in front. */
+/* Pushes the user value 'n' of the loop, or of the world in front; sets it to what is at
+ * 'index'. */
 void loop_push_value(lua_State *L, int n);
+void loop_set_value(lua_State *L, int n, int index);
 void world_push_value(lua_State *L, int n);
 
 /* Makes the loop, once per state. */
@@ -107,8 +120,13 @@ int loop_refuse(lua_State *L);
 void loop_anchor(lua_State *L, const void *key, int index);
 void loop_unanchor(lua_State *L, const void *key);
 
-/* Anchors what has fired, until its turn comes: what has kept it may be collected from now
- * on. After everything that may end contexts. */
+/* Receives what has been posted: the notices of contexts that have ended put their entries
+ * into the row, in the order of the ends. Before anything else is put there that has come
+ * to be ready by itself; needs no Lua. */
+void loop_receive(struct loop *l);
+
+/* The same, and anchors what has fired, until its turn comes: what has kept it may be
+ * collected from now on. After everything that may end contexts. */
 void loop_anchor_fired(lua_State *L);
 
 /* Pushes what is anchored under 'key', or nil, or what a script has put there. */
@@ -118,6 +136,10 @@ void loop_push_anchored(lua_State *L, const void *key);
 void loop_remember(lua_State *L, const void *key, int index);
 void loop_push_remembered(lua_State *L, const void *key);
 void loop_push_memory(lua_State *L);
+
+/* Remembers the userdata at 'index' under 'key' where Lua might never finalize it, because it is
+ * made while the state closes, in a finalizer: then who closes the loop does. */
+void loop_remember_late(lua_State *L, const void *key, int index);
 
 /* Puts 'e' at the end of the row; takes it out. */
 void world_make_ready(struct world *w, struct entry *e);

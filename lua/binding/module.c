@@ -10,8 +10,11 @@
 #include "cancel.h"
 #include "error.h"
 #include "handle.h"
+#include "host.h"
 #include "join.h"
+#include "link.h"
 #include "on_done.h"
+#include "pollable.h"
 #include "query.h"
 #include "report.h"
 #include "run.h"
@@ -108,6 +111,7 @@ static void open_all(lua_State *L)
   on_done_open(L);
   scope_open(L);
   value_open(L);
+  link_open(L);
 }
 
 /* Keeps this file in memory when the state that loaded it is closed: contexts and threads
@@ -123,8 +127,10 @@ __attribute__((visibility("default"))) int luaopen_ctx_core(lua_State *L);
 
 int luaopen_ctx_core(lua_State *L)
 {
+  static ctx__once pinned = CTX__ONCE_INIT;
   luaL_checkversion(L);
-  pin();
+  host_claim(L);
+  CTX__ONCE(&pinned, pin);
   open_all(L);
   lua_newtable(L);
   int core = lua_gettop(L);
@@ -134,6 +140,7 @@ int luaopen_ctx_core(lua_State *L)
   luaL_setfuncs(L, sleep_primitives, 0);
   handle_open(L);
   luaL_setfuncs(L, sleep_methods_only, 0);
+  luaL_setfuncs(L, pollable_methods, 0);
   add_methods(L, core, cancel_methods);
   add_methods(L, core, value_methods);
   add_methods(L, core, query_methods);
@@ -145,5 +152,6 @@ int luaopen_ctx_core(lua_State *L)
   lua_setfield(L, core, "CANCELED");
   error_push(L, CTX_DEADLINE_EXCEEDED);
   lua_setfield(L, core, "DEADLINE_EXCEEDED");
+  host_open(L);
   return 1;
 }

@@ -3,54 +3,77 @@
 #include "cancel.h"
 #include "error.h"
 #include "handle.h"
+#include "notice.h"
 #include "task.h"
 
 /* A block. */
-struct on_done {
-  struct entry entry;  /* in the ready row, once it has fired */
-  struct world *world; /* held */
-  ctx_hook hook;
+struct hook {
+  struct entry entry;   /* in the ready row, once it has fired */
+  struct world *world;  /* held */
+  struct list_link all; /* in the world's hooks, until the notice has come */
+  struct notice notice;
+  bool dropped; /* by its world, which is closed */
 };
 
 enum { ON_DONE_FUNCTION = 1, ON_DONE_HANDLE, ON_DONE_SCOPE, ON_DONE_VALUES = ON_DONE_SCOPE };
 
-/* It fires no more. */
-static void finalize(lua_State *L, void *p)
-{
-  (void)L;
-  struct on_done *o = p;
-  ctx_hook_stop(&o->hook);
-  if (list_linked(&o->entry.link)) world_make_unready(o->world, &o->entry);
-  if (list_linked(&o->entry.fired)) list_remove(&o->world->fired, &o->entry.fired);
-}
-
-static void destroy(void *p)
-{
-  block_release(((struct on_done *)p)->world);
-}
+static void finalize(lua_State *L, void *p);
+static void destroy(void *p);
 
 static const struct block_kind kind = {finalize, destroy};
 
 /* ---- firing ----------------------------------------------------------- */
 
 /* The context has ended; Lua cannot be entered here. */
-static void on_end(ctx_context *c, void *arg)
+static void on_notice(struct letter *l)
 {
-  (void)c;
-  struct on_done *o = arg;
-  if (o->world->engine == NULL) return; /* its world is closed: nobody would run it */
-  world_make_ready(o->world, &o->entry);
-  list_append(&o->world->fired, &o->entry.fired);
+  struct hook *k = LIST_ELEMENT(l, struct hook, notice.letter);
+  list_remove(&k->world->hooks, &k->all);
+  world_make_ready(k->world, &k->entry);
+  list_append(&k->world->fired, &k->entry.fired);
+}
+
+/* True: the notice would have come, and will not. */
+static bool withdraw(struct hook *k)
+{
+  if (!notice_withdraw(&k->notice)) return false;
+  list_remove(&k->world->hooks, &k->all);
+  return true;
+}
+
+/* It fires no more. */
+static void finalize(lua_State *L, void *p)
+{
+  (void)L;
+  struct hook *k = p;
+  if (k->world == NULL) return;
+  withdraw(k);
+  if (list_linked(&k->entry.link)) world_make_unready(k->world, &k->entry);
+  if (list_linked(&k->entry.fired)) list_remove(&k->world->fired, &k->entry.fired);
+}
+
+static void destroy(void *p)
+{
+  block_release(((struct hook *)p)->world);
+}
+
+/* Its world is closed: nobody would run them. */
+static void drop_all(struct world *w)
+{
+  while (!list_empty(&w->hooks)) {
+    struct hook *k = LIST_ELEMENT(w->hooks.first, struct hook, all);
+    k->dropped = withdraw(k);
+  }
 }
 
 /* Lets go of what kept the hook at 'index', which has run or been stopped. */
-static void release(lua_State *L, int index, struct on_done *o)
+static void release(lua_State *L, int index, const struct hook *k)
 {
   index = lua_absindex(L, index);
   lua_getiuservalue(L, index, ON_DONE_HANDLE);
   if (handle_test(L, -1) != NULL) anchor_release(L, lua_gettop(L), index);
   lua_pop(L, 1);
-  loop_unanchor(L, &o->entry);
+  loop_unanchor(L, &k->entry);
   for (int i = 1; i <= ON_DONE_VALUES; i++) {
     lua_pushnil(L);
     lua_setiuservalue(L, index, i);
@@ -60,12 +83,12 @@ static void release(lua_State *L, int index, struct on_done *o)
 /* Its turn has come: fn(err, cause) becomes a task of the scope that registered it. */
 static void run(lua_State *L, struct entry *e)
 {
-  struct on_done *o = LIST_ELEMENT(e, struct on_done, entry);
+  struct hook *k = LIST_ELEMENT(e, struct hook, entry);
   luaL_checkstack(L, 12, NULL);
   loop_push_anchored(L, e);
   int hook = lua_gettop(L);
-  if (block_test(L, hook, &kind) != o) {
-    lua_pop(L, 1);
+  if (block_test(L, hook, &kind) != k) {
+    lua_settop(L, hook - 1);
     return;
   }
   lua_getiuservalue(L, hook, ON_DONE_SCOPE);
@@ -79,7 +102,7 @@ static void run(lua_State *L, struct entry *e)
   error_push(L, ctx_err(h->context));
   cancel_push_cause(L, h);
   lua_remove(L, -3);
-  release(L, hook, o);
+  release(L, hook, k);
   task_start_hook(L, hook + 1);
   lua_settop(L, hook - 1);
 }
@@ -89,17 +112,30 @@ static void run(lua_State *L, struct entry *e)
 /* stop() -> true: the function will never run */
 static int stop(lua_State *L)
 {
-  struct on_done *o = block_test(L, lua_upvalueindex(1), &kind);
-  if (o == NULL) return luaL_error(L, "ctx: a stop function was tampered with");
+  struct hook *k = block_test(L, lua_upvalueindex(1), &kind);
+  if (k == NULL) return luaL_error(L, "ctx: a stop function was tampered with");
   lua_pushvalue(L, lua_upvalueindex(1));
-  bool stopped = ctx_hook_stop(&o->hook);
-  if (!stopped && list_linked(&o->entry.link)) {
-    world_make_unready(o->world, &o->entry);
+  bool stopped = k->dropped || withdraw(k);
+  k->dropped = false;
+  if (!stopped && list_linked(&k->entry.link)) {
+    world_make_unready(k->world, &k->entry);
     stopped = true;
   }
-  if (stopped) release(L, -1, o);
+  if (stopped) release(L, -1, k);
   lua_pushboolean(L, stopped);
   return 1;
+}
+
+static struct hook *push_new(lua_State *L)
+{
+  struct hook *k = block_push_new(L, &kind, sizeof *k, ON_DONE_VALUES);
+  loop_remember_late(L, k, -1);
+  loop_engine(L);
+  struct loop *l = loop_of(L);
+  k->entry.run = run;
+  k->world = block_hold(l->world);
+  notice_init(&k->notice, l->mailbox, on_notice);
+  return k;
 }
 
 int on_done_bind(lua_State *L)
@@ -108,23 +144,24 @@ int on_done_bind(lua_State *L)
   luaL_checktype(L, 2, LUA_TFUNCTION);
   cancel_refuse(L, 3);
   lua_settop(L, 2);
-  struct on_done *o = block_push_new(L, &kind, sizeof *o, ON_DONE_VALUES);
-  o->entry.run = run;
-  o->world = block_hold(loop_of(L)->world);
-  ctx_hook_init(&o->hook, on_end, o, CTX_HOOK_INLINE);
+  struct hook *k = push_new(L);
   lua_pushvalue(L, 2);
   lua_setiuservalue(L, 3, ON_DONE_FUNCTION);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, 3, ON_DONE_HANDLE);
   task_push_scope(L);
   lua_setiuservalue(L, 3, ON_DONE_SCOPE);
-  loop_remember(L, &o->entry, 3);
+  loop_remember(L, &k->entry, 3);
   lua_pushvalue(L, 3);
   lua_pushcclosure(L, stop, 1);
   anchor_hook(L, 1, 3);
-  if (ctx_hook_attach(&o->hook, handle_check(L, 1)->context) != 0) {
-    release(L, 3, o);
-    return luaL_error(L, "the run that this context belongs to has ended");
+  struct handle *h = handle_check_clock(L, 1);
+  list_append(&k->world->hooks, &k->all);
+  int refused = notice_attach(&k->notice, h->context);
+  if (refused != 0) {
+    list_remove(&k->world->hooks, &k->all);
+    release(L, 3, k);
+    return wait_refuse_context(L, h->context, refused);
   }
   loop_anchor_fired(L);
   return 1;
@@ -132,6 +169,7 @@ int on_done_bind(lua_State *L)
 
 void on_done_open(lua_State *L)
 {
+  loop_of(L)->drop_hooks = drop_all;
   block_open(L, &kind);
   lua_pop(L, 1);
 }

@@ -1,10 +1,10 @@
 /*
  * on_done - a Lua function that runs once, as a task, after the end of a context
  *
- * The hook of the engine only puts it in the ready row; the loop makes a task of it
- * when its turn comes. Until then stop() takes it back.
+ * The notice of the end puts it in the ready row; the loop makes a task of it when its turn
+ * comes. Until then stop() takes it back.
  *
- * Knows cancel.h, anchor.h, loop.h, task.h.
+ * Knows cancel.h, anchor.h, loop.h, notice.h, task.h.
  */
 #ifndef CTX_BINDING_ON_DONE_H
 #define CTX_BINDING_ON_DONE_H

@@ -272,6 +272,7 @@ void task_push_new(lua_State *L, int base, int scope, enum task_outcome outcome)
 {
   int last = lua_gettop(L);
   struct task *t = block_push_new(L, &kind, sizeof *t, TASK_VALUES);
+  loop_remember_late(L, t, -1);
   t->outcome = outcome;
   waiter_init(&t->waiter, NULL, lua_newthread(L));
   lua_setiuservalue(L, -2, WAITER_CO);
@@ -307,7 +308,7 @@ void task_start_hook(lua_State *L, int base)
   if (scope_test(L, base) != NULL)
     lua_getiuservalue(L, base, SCOPE_ROOT);
   else
-    handle_push_background(L);
+    handle_push_root(L);
   if (handle_live(L, -1) == NULL) loop_refuse(L);
   lua_insert(L, base + 1);
   task_push_new(L, base + 1, base, TASK_FATAL);
@@ -408,23 +409,31 @@ const luaL_Reg task_functions[] = {
   {NULL, NULL},
 };
 
+/* '__index' comes last: what there was no memory for has another try. */
+static void fill_metatable(lua_State *L)
+{
+  const char *const texts[] = {closed_by_stranger, given_up, tampered};
+  lua_pushcfunction(L, task_tostring);
+  lua_setfield(L, -2, "__tostring");
+  lua_pushliteral(L, "ctx.task");
+  lua_setfield(L, -2, "__name");
+  lua_pushliteral(L, "ctx.task");
+  lua_setfield(L, -2, "__metatable");
+  for (int i = 0; i < 3; i++) {
+    lua_pushstring(L, texts[i]);
+    lua_rawseti(L, -2, i + 1);
+  }
+  lua_newtable(L);
+  lua_setfield(L, -2, "__index");
+}
+
 void task_open(lua_State *L)
 {
-  if (block_open(L, &kind)) {
-    lua_pushcfunction(L, task_tostring);
-    lua_setfield(L, -2, "__tostring");
-    lua_pushliteral(L, "ctx.task");
-    lua_setfield(L, -2, "__name");
-    lua_pushliteral(L, "ctx.task");
-    lua_setfield(L, -2, "__metatable");
-    lua_newtable(L);
-    lua_setfield(L, -2, "__index");
-    const char *const texts[] = {closed_by_stranger, given_up, tampered};
-    for (int i = 0; i < 3; i++) {
-      lua_pushstring(L, texts[i]);
-      lua_rawseti(L, -2, i + 1);
-    }
+  block_open(L, &kind);
+  if (lua_getfield(L, -1, "__index") != LUA_TTABLE) {
+    lua_pop(L, 1);
+    fill_metatable(L);
+    lua_getfield(L, -1, "__index");
   }
-  lua_getfield(L, -1, "__index");
   lua_remove(L, -2);
 }

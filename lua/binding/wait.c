@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <string.h>
 
 #include "drive.h"
@@ -48,17 +49,17 @@ bool waiter_wake_closed(lua_State *L, struct waiter *w)
   return w->ready;
 }
 
-static void on_end(ctx_context *c, void *arg)
+static void on_notice(struct letter *l)
 {
-  (void)c;
-  waiter_wake(((struct watch *)arg)->waiter);
+  waiter_wake(LIST_ELEMENT(l, struct watch, notice.letter)->waiter);
 }
 
 static void on_time(ctx_timer *t, void *arg)
 {
   (void)t;
   struct waiter *w = arg;
-  w->timed_out = true;
+  loop_receive(w->world->loop);
+  w->timed_out = w->wake_ns >= w->until_ns;
   waiter_wake(w);
 }
 
@@ -74,22 +75,52 @@ void wait_wake_row(struct list *row)
 
 /* ---- watching --------------------------------------------------------- */
 
+struct watch_block {
+  size_t room;
+  struct watch watches[];
+};
+
 static struct watch *next_watch(lua_State *L, struct waiter *w)
 {
   if (w->watch_count == w->watch_room) luaL_error(L, "ctx: no room to wait for that much");
   struct watch *watch = &w->watches[w->watch_count++];
   watch->waiter = w;
   watch->row = NULL;
-  ctx_hook_init(&watch->hook, on_end, watch, CTX_HOOK_INLINE);
+  notice_init(&watch->notice, w->world->loop->mailbox, on_notice);
   return watch;
 }
 
+static void wake_at(struct waiter *w, int64_t instant_ns)
+{
+  if (instant_ns == CTX_NEVER || (w->armed && w->wake_ns <= instant_ns)) return;
+  if (!w->armed) ctx_timer_init(&w->timer, w->world->engine, on_time, w);
+  ctx_timer_arm(&w->timer, instant_ns);
+  w->armed = true;
+  w->wake_ns = instant_ns;
+}
+
+int wait_refuse_context(lua_State *L, ctx_context *c, int refused)
+{
+  const char *why = strerror(refused);
+  if (refused == ECANCELED) {
+    why = ctx_engine_is_monotonic(ctx_engine_of(c))
+            ? "its engine is closed"
+            : "the run that it belongs to has ended, its clock stands still";
+  }
+  return luaL_error(L, "nothing can tell the end of this context: %s", why);
+}
+
+/* A deadline on an engine that others drive wakes by itself, whether or not they do. */
 void wait_for_context(lua_State *L, struct waiter *w, ctx_context *c)
 {
   struct watch *watch = next_watch(L, w);
-  if (ctx_hook_attach(&watch->hook, c) == 0) return;
-  wait_let_go(w);
-  luaL_error(L, "the run that this context belongs to has ended: its clock stands still");
+  int refused = notice_attach(&watch->notice, c);
+  if (refused != 0) {
+    wait_let_go(w);
+    wait_refuse_context(L, c, refused);
+  }
+  if (ctx_engine_of(c) != w->world->engine) wake_at(w, ctx_deadline(c));
+  loop_receive(w->world->loop);
 }
 
 void wait_for_row(lua_State *L, struct waiter *w, struct list *row)
@@ -101,10 +132,8 @@ void wait_for_row(lua_State *L, struct waiter *w, struct list *row)
 
 void wait_until(struct waiter *w, int64_t deadline_ns)
 {
-  if (deadline_ns == CTX_NEVER) return;
-  ctx_timer_init(&w->timer, w->world->engine, on_time, w);
-  ctx_timer_arm(&w->timer, deadline_ns);
-  w->armed = true;
+  w->until_ns = deadline_ns;
+  wake_at(w, deadline_ns);
 }
 
 void waiter_disconnect(struct waiter *w)
@@ -134,7 +163,7 @@ void wait_let_go(struct waiter *w)
 {
   for (size_t i = 0; i < w->watch_count; i++) {
     struct watch *watch = &w->watches[i];
-    ctx_hook_stop(&watch->hook);
+    notice_withdraw(&watch->notice);
     if (watch->row != NULL) list_remove(watch->row, &watch->link);
     watch->row = NULL;
   }
@@ -150,11 +179,6 @@ void wait_let_go(struct waiter *w)
 
 /* ---- many watches ----------------------------------------------------- */
 
-struct watch_block {
-  size_t room;
-  struct watch watches[];
-};
-
 static const struct block_kind watches_kind = {NULL, NULL};
 static const struct block_kind main_kind = {NULL, NULL};
 
@@ -162,6 +186,7 @@ struct watch_block *wait_push_block(lua_State *L, size_t n)
 {
   struct watch_block *b = block_push_new(L, &watches_kind, sizeof *b + n * sizeof(struct watch), 0);
   b->room = n;
+  loop_remember_late(L, b, -1);
   return b;
 }
 
@@ -235,6 +260,7 @@ struct waiter *wait_begin(lua_State *L, const char *what)
   w->what = what;
   w->in_library = false;
   w->timed_out = false;
+  w->until_ns = CTX_NEVER;
   return w;
 }
 

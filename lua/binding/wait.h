@@ -19,12 +19,13 @@
  * In a task, park yields; on the main thread it drives the loop. The arguments of
  * the function stay on its stack, and are all a step may keep.
  *
- * Knows loop.h and drive.h.
+ * Knows loop.h, notice.h and drive.h.
  */
 #ifndef CTX_BINDING_WAIT_H
 #define CTX_BINDING_WAIT_H
 
 #include "loop.h"
+#include "notice.h"
 
 struct waiter;
 typedef int wait_step(lua_State *L, struct waiter *w);
@@ -32,7 +33,7 @@ typedef int wait_step(lua_State *L, struct waiter *w);
 /* One thing that is waited on. */
 struct watch {
   struct waiter *waiter;
-  ctx_hook hook;         /* attached to a context, */
+  struct notice notice;  /* of the end of a context, */
   struct list_link link; /* or in a row of watches, */
   struct list *row;      /* this one; NULL: neither */
 };
@@ -60,10 +61,12 @@ struct waiter {
   char text[WHAT_SIZE]; /* where that was given by a script */
   bool in_library;      /* that one is ours, in Lua: a report names its caller */
   wait_step *step;
-  bool ready;     /* in the ready row */
-  bool parked;    /* has yielded in wait_park, and not by itself */
-  bool timed_out; /* the timer of the present wait has fired */
-  bool armed;     /* the timer may be armed */
+  bool ready;       /* in the ready row */
+  bool parked;      /* has yielded in wait_park, and not by itself */
+  bool timed_out;   /* the limit of the present wait has been reached */
+  bool armed;       /* the timer may be armed */
+  int64_t wake_ns;  /* its instant */
+  int64_t until_ns; /* the limit of the present wait */
   ctx_timer timer;
   struct watch small[WATCHES];
   struct watch *watches;     /* 'small', or those of */
@@ -93,10 +96,14 @@ lua_State *waiter_push_coroutine(lua_State *L, const struct waiter *w);
  * closes it and its <close> variables run. Its stack is not to be touched. */
 bool waiter_is_active(lua_State *co);
 
-/* What may wake 'w'. Raises (with all let go) when 'c' is of a closed engine. */
+/* What may wake 'w'. The first raises, with all let go, where nothing can tell the end of 'c':
+ * its engine is closed, or its thread cannot be started. */
 void wait_for_context(lua_State *L, struct waiter *w, ctx_context *c);
 void wait_for_row(lua_State *L, struct waiter *w, struct list *row);
 void wait_until(struct waiter *w, int64_t deadline_ns); /* CTX_NEVER: no limit */
+
+/* Raises the error for a context to which no hook can be attached, for the errno 'refused'. */
+int wait_refuse_context(lua_State *L, ctx_context *c, int refused);
 
 /* Room for more watches: pushes a userdata; gives it to a wait that has begun. */
 struct watch_block;

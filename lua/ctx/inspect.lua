@@ -21,6 +21,7 @@ end
 local part = {
   background = function() return "context.Background" end,
   todo = function() return "context.TODO" end,
+  host = function() return "context.Host" end,
   without_cancel = function() return ".WithoutCancel" end,
   cancel = function() return ".WithCancel" end,
   deadline = with_deadline,

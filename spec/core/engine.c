@@ -5,7 +5,7 @@
  * descriptor, which alone needs the real clock. Each test ends with nothing left
  * in its engine and in its allocator.
  */
-#define _GNU_SOURCE 1
+#include "platform.h"
 
 #include "world.h"
 
@@ -1042,7 +1042,7 @@ TEST(open_refuses)
   CHECK_INT(errno, EINVAL);
 }
 
-#ifdef __linux__
+#if CTX__FD_TIMED
 
 /* ---- the descriptor --------------------------------------------------- */
 
@@ -1246,6 +1246,19 @@ TEST(fd_when_there_are_none)
   world_close(&w);
 }
 
+#else
+
+TEST(fd_needs_the_kernel)
+{
+  struct world w;
+  ctx_engine_options o = {.driver = CTX_DRIVER_HOST};
+  w = (struct world){.engine = need(ctx_engine_open(&o))};
+  errno = 0;
+  CHECK_INT(ctx_engine_fd(w.engine), -1);
+  CHECK_INT(errno, ENOTSUP);
+  world_close(&w);
+}
+
 #endif
 
 static const struct test tests[] = {
@@ -1294,7 +1307,7 @@ static const struct test tests[] = {
   T(monotonic_by_default, "D12 the clock is the monotonic one by default"),
   T(default_engine_expires, "B8 a deadline of the default engine passes without a driver"),
   T(open_refuses, "P1 an unknown driver is refused"),
-#ifdef __linux__
+#if CTX__FD_TIMED
   T(fd_at_the_deadline, "the descriptor is readable at a deadline, and not after the poll"),
   T(fd_is_armed_anew, "the descriptor knows timers that are armed after it was made"),
   T(fd_for_hooks, "the descriptor is readable when a hook waits"),
@@ -1304,6 +1317,8 @@ static const struct test tests[] = {
   T(fd_closes_with_the_engine, "the descriptor is closed with the engine, also when contexts stay"),
   T(fd_needs_the_monotonic_clock, "another clock has no descriptor"),
   T(fd_when_there_are_none, "without free descriptors it fails, and can be asked for again"),
+#else
+  T(fd_needs_the_kernel, "there is no descriptor where the kernel cannot know the time"),
 #endif
 };
 

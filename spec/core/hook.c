@@ -812,7 +812,7 @@ TEST(close_drops_what_waits)
   ctx_release(a), ctx_release(b);
   CHECK_INT(ctx_engine_close(w.engine), 0);
   CHECK_INT(ran, 0);
-  CHECK(!ctx_hook_stop(h));
+  CHECK(ctx_hook_stop(h));
   ctx_hook_release(h);
   world_memory_is_back(&w);
 }
@@ -879,6 +879,28 @@ TEST(closed_engine_stops)
   CHECK_INT(ran, 0);
   ctx_hook_release(g);
   release(a, h);
+  world_memory_is_back(&w);
+}
+
+/* A query leaves inline hooks to a driver, which there is no more: before the close and after. */
+TEST(dropped_hooks_stop)
+{
+  struct world w;
+  int ran = 0;
+  ctx_context *bg = host(&w);
+  ctx_context *a = ctx_with_timeout(bg, 50), *b = ctx_with_timeout(bg, 60);
+  ctx_hook *g = tallied(a, &ran, CTX_HOOK_INLINE), *h = tallied(b, &ran, CTX_HOOK_INLINE);
+  w.now_ns = 50;
+  CHECK(ctx_done(a));
+  CHECK_INT(ctx_engine_close(w.engine), 0);
+  w.now_ns = 60;
+  CHECK(ctx_done(b));
+  CHECK(ctx_hook_stop(g));
+  CHECK(ctx_hook_stop(h));
+  CHECK(!ctx_hook_stop(g));
+  CHECK(!ctx_hook_stop(h));
+  CHECK_INT(ran, 0);
+  release(a, g), release(b, h);
   world_memory_is_back(&w);
 }
 
@@ -1275,6 +1297,7 @@ static const struct test tests[] = {
   T(close_drops_what_a_question_left, "closing an engine drops what a question left to it"),
   T(closed_engine_drops_at_the_end, "a closed engine drops a hook when its context ends"),
   T(closed_engine_drops_at_the_question, "a closed engine drops a hook at a question"),
+  T(dropped_hooks_stop, "H2 a hook that a closed engine drops has not run: its stop says so"),
   T(closed_engine_stops, "hooks of a closed engine can be stopped"),
 
   T(many, "a hundred thousand hooks of one context run in order, every other one stopped"),

@@ -122,10 +122,8 @@ static inline void world_set(struct world *w, int64_t now_ns)
 static inline ctx_engine *world_engine(struct world *w, ctx_driver driver)
 {
   ctx_engine_options o = {.driver = driver, .alloc = world_alloc, .free = world_free, .arg = w};
-  if (driver == CTX_DRIVER_MANUAL)
-    o.start_ns = w->now_ns;
-  else
-    o.now = world_now;
+  if (driver == CTX_DRIVER_MANUAL) o.start_ns = w->now_ns;
+  if (driver == CTX_DRIVER_HOST) o.now = world_now;
   return ctx_engine_open(&o);
 }
 
@@ -147,6 +145,12 @@ static inline ctx_context *manual(struct world *w)
 static inline ctx_context *host(struct world *w)
 {
   return world_open(w, CTX_DRIVER_HOST, START);
+}
+
+/* The same, on an engine with a thread, in real time. */
+static inline ctx_context *threaded(struct world *w)
+{
+  return world_open(w, CTX_DRIVER_THREAD, 0);
 }
 
 /* What lives in the engine of 'w'. */

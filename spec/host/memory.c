@@ -10,8 +10,7 @@
 #include <stdlib.h>
 
 #include "check.h"
-
-int luaopen_ctx_core(lua_State *L);
+#include "ctx_lua.h"
 
 /* How many allocations may still succeed; below 0: all. */
 static long budget = -1;
@@ -29,13 +28,26 @@ static void *allocate(void *arg, void *block, size_t old_size, size_t size)
   return realloc(block, size);
 }
 
-static lua_State *open_state(void)
+/* give(c) -> c, which C could show to others */
+static int give(lua_State *L)
+{
+  ctx_lua_push(L, ctx_lua_check(L, 1));
+  return 1;
+}
+
+static lua_State *new_state(void)
 {
   budget = -1;
   lua_State *L = lua_newstate(allocate, NULL);
   luaL_openlibs(L);
-  luaL_requiref(L, "ctx.core", luaopen_ctx_core, 0);
-  lua_settop(L, 0);
+  lua_register(L, "give", give);
+  return L;
+}
+
+static lua_State *open_state(void)
+{
+  lua_State *L = new_state();
+  CHECK_INT(ctx_lua_open(L, NULL), LUA_OK);
   CHECK_INT(luaL_dostring(L, "ctx = require 'ctx'"), LUA_OK);
   return L;
 }
@@ -123,7 +135,53 @@ TEST(hooks)
         "end)\n");
 }
 
+TEST(shared)
+{
+  sweep(
+    "local key, why = {}, {}\n"
+    "local c, cancel = ctx.background():with_value('k', key):with_value(key, 1.5):with_cancel()\n"
+    "c:on_done(function() end)\n"
+    "local late = give(c:with_timeout(0, why))\n"
+    "assert(give(c) == c and cancel(why))\n"
+    "assert(c:value 'k' == key and c:value(key) == 1.5)\n"
+    "assert(c:cause() == why and late:cause() == why)\n");
+}
+
+/* Opens a state within 'n' allocations, and again with all that it takes. */
+static bool open_within(ctx_context *root, long n)
+{
+  lua_State *L = new_state();
+  budget = n;
+  int status = ctx_lua_open(L, root);
+  bool enough = budget != 0;
+  budget = -1;
+  CHECK(status == LUA_OK || !enough);
+  lua_settop(L, 0);
+  CHECK_INT(ctx_lua_open(L, root), LUA_OK);
+  status = luaL_dostring(L, "ctx = require 'ctx' assert(ctx.root() ~= ctx.background())");
+  CHECK_STR(status == LUA_OK ? "" : lua_tostring(L, -1), "");
+  lua_close(L);
+  return enough;
+}
+
+TEST(opening)
+{
+  ctx_engine *e = ctx_engine_open(&(ctx_engine_options){.driver = CTX_DRIVER_HOST});
+  ctx_context *root = ctx_with_cancel(ctx_engine_background(e));
+  long n = 1;
+  while (n < 5000 && !open_within(root, n)) n++;
+  CHECK(n > 1);
+  CHECK(n < 5000);
+  ctx_release(root);
+  ctx_counters counters;
+  ctx_engine_counters(e, &counters);
+  CHECK_INT(counters.contexts, 0);
+  ctx_engine_close(e);
+}
+
 static const struct test tests[] = {
+  T(opening, "a state without memory is opened by another try"),
+  T(shared, "values and causes that C has seen leave nothing behind without memory"),
   T(contexts, "contexts, values and causes leave nothing behind without memory"),
   T(tasks, "tasks and channels leave nothing behind without memory"),
   T(virtual_runs, "a run on a virtual clock gives its clock back without memory"),

@@ -1,0 +1,45 @@
+#!/bin/sh
+# run - explores all scenarios, and each planted bug until it is found
+#
+#   spec/core/explore/run.sh FOLDER BUG...     (make explore calls it)
+#
+# With REPLAY=scenario:string in the environment, only that schedule is run; with
+# REPLAY=planted/bug:string that of a bug. The last line is 'N passed, N failed'.
+
+set -u
+folder=$1
+shift
+here=spec/core/explore/planted
+
+scenario_of() {
+  sed -n 's/^scenario: //p' "$here/$1.patch"
+}
+
+case ${REPLAY-} in
+'') ;;
+planted/*)
+  bug=${REPLAY#planted/} string=${REPLAY##*:}
+  bug=${bug%%:*}
+  exec "$folder/planted/$bug" "$(scenario_of "$bug"):$string"
+  ;;
+*) exec "$folder/explore" "$REPLAY" ;;
+esac
+
+log=$folder/log
+"$folder/explore" | tee "$log"
+passed=$(sed -n '$s/ passed.*//p' "$log") failed=$(sed -n '$s/.*, \([0-9]*\) failed/\1/p' "$log")
+
+echo
+for bug; do
+  if "$folder/planted/$bug" -p "$(scenario_of "$bug")" >"$log" 2>&1; then
+    passed=$((passed + 1))
+    sed "1s/planted/$bug/; /steps,/s|REPLAY=[^:]*|REPLAY=planted/$bug|; /passed/d" "$log"
+  else
+    failed=$((failed + 1))
+    echo "not ok - $bug: not found"
+    cat "$log"
+  fi
+done
+
+echo "${passed:-0} passed, ${failed:-1} failed"
+[ "${failed:-1}" = 0 ]
