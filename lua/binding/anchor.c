@@ -78,9 +78,8 @@ static void anchor_in_world(lua_State *L, bool keep)
   const void *key = h;
   lua_pushvalue(L, top);
   while (h != NULL && h->kind > HANDLE_TODO && h->kind != HANDLE_HOST) {
-    lua_getiuservalue(L, -1, HANDLE_PARENT);
+    h = handle_push_parent(L, -1);
     lua_replace(L, -2);
-    h = handle_test(L, -1);
   }
   if (h != NULL && h->kind == HANDLE_HOST) {
     if (keep)
@@ -102,9 +101,8 @@ static void anchor_in_world(lua_State *L, bool keep)
  * from there. */
 static struct handle *climb(lua_State *L)
 {
-  lua_getiuservalue(L, -1, HANDLE_PARENT);
+  struct handle *h = handle_push_parent(L, -1);
   lua_replace(L, -2);
-  struct handle *h = handle_test(L, -1);
   return can_end(h) ? h : NULL;
 }
 

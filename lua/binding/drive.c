@@ -88,11 +88,11 @@ static void check_progress(lua_State *L, struct world *w)
 }
 
 /* True: a task was woken whose coroutine was closed while it waited, which tells nobody. */
-static bool wake_closed(struct world *w)
+static bool wake_closed(lua_State *L, struct world *w)
 {
   bool woken = false;
   for (struct list_link *k = w->tasks.first; k != NULL; k = list_after(&w->tasks, k))
-    woken |= waiter_wake_closed(LIST_ELEMENT(k, struct waiter, all));
+    woken |= waiter_wake_closed(L, LIST_ELEMENT(k, struct waiter, all));
   return woken;
 }
 
@@ -103,9 +103,9 @@ static void sleep_until(lua_State *L, struct world *w, int64_t next_ns)
   if (next_ns <= now_ns) return;
   bool in_pieces = next_ns - now_ns > slice_ns;
   int64_t until_ns = in_pieces ? now_ns + slice_ns : next_ns;
-  mailbox_sleep(w->loop->mailbox, until_ns);
+  mailbox_sleep(loop_of(L)->mailbox, until_ns);
   let_hook_run(L);
-  if (in_pieces && ctx_engine_now(w->engine) >= until_ns) wake_closed(w);
+  if (in_pieces && ctx_engine_now(w->engine) >= until_ns) wake_closed(L, w);
 }
 
 /* Nothing is ready: lets time pass up to the next instant. */
@@ -117,10 +117,10 @@ static void idle(lua_State *L, struct world *w)
     waiter_wake(settled);
     return;
   }
-  int64_t next_ns = ctx_engine_next(w->engine);
-  bool outside = w->loop->outside && !w->is_virtual;
+  int64_t next_ns = ctx_engine_next(loop_engine(L));
+  bool outside = loop_of(L)->outside && !w->is_virtual;
   if (next_ns == CTX_NEVER && !outside) {
-    if (!wake_closed(w)) raise_nothing_left(L, w);
+    if (!wake_closed(L, w)) raise_nothing_left(L, w);
   } else if (w->is_virtual) {
     int64_t now_ns = ctx_engine_now(w->engine);
     ctx_engine_advance(w->engine, next_ns > now_ns ? next_ns - now_ns : 0);
@@ -133,6 +133,8 @@ static void idle(lua_State *L, struct world *w)
 int drive(lua_State *L)
 {
   struct loop *l = loop_of(L);
+  if (!l->entering) return luaL_error(L, "ctx: only a wait of the main thread drives the loop");
+  l->entering = false;
   l->was_failure = false;
   raise_failure(L, l);
   while (!l->main_ready) {

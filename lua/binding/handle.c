@@ -68,6 +68,8 @@ struct handle *handle_push_new(lua_State *L, enum handle_kind kind, int parent, 
   *h = (struct handle){.cookie = &cookie, .kind = kind};
   loop_set_metatable(L, &metatable);
   if (parent != 0) {
+    struct handle *p = handle_test(L, parent);
+    h->depth = p != NULL ? p->depth + 1 : 0;
     lua_pushvalue(L, parent);
     lua_setiuservalue(L, -2, HANDLE_PARENT);
   }
@@ -82,6 +84,17 @@ void handle_fill(lua_State *L, struct handle *h, ctx_context *c)
     loop_remember(L, h, -1);
   else
     loop_remember_late(L, h, -1);
+}
+
+struct handle *handle_push_parent(lua_State *L, int index)
+{
+  struct handle *h = handle_test(L, index);
+  lua_getiuservalue(L, index, HANDLE_PARENT);
+  struct handle *p = handle_test(L, -1);
+  if (p != NULL && p->depth < h->depth) return p;
+  lua_pop(L, 1);
+  lua_pushnil(L);
+  return NULL;
 }
 
 void handle_push_extra(lua_State *L, int index)
@@ -102,9 +115,10 @@ static void push_new_background(lua_State *L, struct world *w)
   struct handle *h = handle_push_new(L, HANDLE_BACKGROUND, 0, HANDLE_PAYLOAD);
   loop_push_value(L, LOOP_WORLD);
   lua_setiuservalue(L, -2, HANDLE_PAYLOAD);
-  bool is_host = !w->is_virtual && w->loop->root != NULL;
+  ctx_context *given = loop_of(L)->root;
+  bool is_host = !w->is_virtual && given != NULL;
   ctx_engine *e = loop_engine(L);
-  ctx_context *root = ctx_engine_background(is_host ? ctx_engine_of(w->loop->root) : e);
+  ctx_context *root = ctx_engine_background(is_host ? ctx_engine_of(given) : e);
   if (is_host) loop_remember(L, root, -1);
   handle_fill(L, h, w->is_virtual ? ctx_with_cancel(root) : ctx_retain(root));
 }
@@ -112,10 +126,11 @@ static void push_new_background(lua_State *L, struct world *w)
 static void push_new_todo(lua_State *L)
 {
   handle_push_background(L);
-  struct handle *background = handle_check(L, -1);
   struct handle *h = handle_push_new(L, HANDLE_TODO, 0, HANDLE_PAYLOAD);
   lua_getiuservalue(L, -2, HANDLE_PAYLOAD);
   lua_setiuservalue(L, -2, HANDLE_PAYLOAD);
+  struct handle *background = handle_live(L, -2); /* a finalizer may have run */
+  if (background == NULL) loop_refuse(L);
   handle_fill(L, h, ctx_retain(background->context));
   lua_remove(L, -2);
 }
@@ -185,9 +200,10 @@ void handle_push_current(lua_State *L)
     return;
   }
   loop_push_anchored(L, l->current);
+  if (block_test(L, -1, NULL) != l->current) luaL_error(L, "ctx: a task has been tampered with");
   lua_getiuservalue(L, -1, WAITER_CONTEXT);
   lua_remove(L, -2);
-  if (handle_test(L, -1) == NULL) luaL_error(L, "ctx: a task has been tampered with");
+  if (handle_live(L, -1) == NULL) luaL_error(L, "ctx: a task has been tampered with");
 }
 
 ctx_context *handle_implied(lua_State *L, struct waiter *w)
@@ -249,7 +265,7 @@ int handle_describe(lua_State *L)
 {
   struct handle *h = handle_check(L, 1);
   lua_pushstring(L, kind_names[h->kind]);
-  lua_getiuservalue(L, 1, HANDLE_PARENT);
+  handle_push_parent(L, 1);
   if (h->kind != HANDLE_VALUE) return 2;
   if (lua_getiuservalue(L, 1, HANDLE_KEY) == LUA_TUSERDATA) lua_getiuservalue(L, -1, 1);
   lua_getiuservalue(L, 1, HANDLE_PAYLOAD);

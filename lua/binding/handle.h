@@ -39,6 +39,7 @@ struct handle {
   const void *cookie;
   ctx_context *context; /* a reference; NULL: not made yet, or finalized */
   enum handle_kind kind;
+  unsigned depth;     /* greater than the parent's: no way upwards is a circle */
   bool is_shared;     /* its links are, and those of all above */
   bool is_held;       /* C may end the context, now or later */
   struct link *link;  /* of its value, or of the cause of its deadline; NULL: none. The context's;
@@ -68,6 +69,9 @@ struct handle *handle_check_clock(lua_State *L, int arg);
 
 /* Raises "bad argument #arg to '...' (<expected> expected, got ...)", with a hint. */
 int handle_type_error(lua_State *L, int arg, const char *expected);
+
+/* Pushes the parent of the handle at 'index', which it gives, or nil. */
+struct handle *handle_push_parent(lua_State *L, int index);
 
 /* Pushes the EXTRA table of the handle at 'index', made when there is none. */
 void handle_push_extra(lua_State *L, int index);

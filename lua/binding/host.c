@@ -149,9 +149,8 @@ static void share_links(lua_State *L, const struct handle *h)
 /* Replaces the handle on top by that of its parent. NULL: none is left that is not shared. */
 static struct handle *climb(lua_State *L)
 {
-  lua_getiuservalue(L, -1, HANDLE_PARENT);
+  struct handle *h = handle_push_parent(L, -1);
   lua_replace(L, -2);
-  struct handle *h = handle_test(L, -1);
   return h != NULL && !h->is_shared ? h : NULL;
 }
 

@@ -6,7 +6,7 @@
 static int join_again(lua_State *L, struct waiter *w)
 {
   struct task *t = task_check(L, 1);
-  waiter_wake_closed(task_waiter(t));
+  waiter_wake_closed(L, task_waiter(t));
   if (task_ended(t)) return task_push_outcome(L, 1);
   if (w == NULL) w = waiter_current(L);
   ctx_context *c = limit_context(L, 2, w);
@@ -35,7 +35,7 @@ static int bind_join(lua_State *L)
 static int bind_status(lua_State *L)
 {
   struct task *t = task_check(L, 1);
-  lua_pushstring(L, task_status(t));
+  lua_pushstring(L, task_status(L, t));
   return 1;
 }
 

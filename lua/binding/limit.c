@@ -5,6 +5,12 @@
 #include "error.h"
 #include "limit.h"
 
+/* The context that is the limit at 'arg'; NULL: that is no context. */
+static struct handle *limit_handle(lua_State *L, int arg)
+{
+  return handle_test(L, arg) != NULL ? handle_check(L, arg) : NULL;
+}
+
 int64_t limit_instant(lua_State *L, int64_t timeout_ns)
 {
   int64_t now_ns = ctx_engine_now(loop_engine(L));
@@ -29,26 +35,26 @@ void limit_check(lua_State *L, int arg)
 
 bool limit_is_over(lua_State *L, int arg)
 {
-  struct handle *h = handle_test(L, arg);
+  struct handle *h = limit_handle(L, arg);
   if (h != NULL) return ctx_done(h->context);
   return lua_isinteger(L, arg) && ctx_engine_now(loop_engine(L)) >= lua_tointeger(L, arg);
 }
 
 void limit_push_err(lua_State *L, int arg)
 {
-  struct handle *h = handle_test(L, arg);
+  struct handle *h = limit_handle(L, arg);
   error_push(L, h != NULL ? ctx_err(h->context) : CTX_DEADLINE_EXCEEDED);
 }
 
 ctx_context *limit_context(lua_State *L, int arg, struct waiter *w)
 {
-  struct handle *h = handle_test(L, arg);
+  struct handle *h = limit_handle(L, arg);
   return h != NULL ? h->context : handle_implied(L, w);
 }
 
 void limit_watch(lua_State *L, int arg, struct waiter *w)
 {
-  struct handle *h = handle_test(L, arg);
+  struct handle *h = limit_handle(L, arg);
   if (h != NULL) wait_for_context(L, w, h->context);
   if (lua_isinteger(L, arg)) wait_until(w, lua_tointeger(L, arg));
 }

@@ -1,25 +1,46 @@
-#include <string.h>
-
 #include "loop.h"
 #include "mailbox.h"
 
-static const char loop_cookie, world_cookie; /* their addresses mark our userdata */
-static const char loop_key, memory_key;      /* places in the registry */
+static const char loop_key, memory_key; /* places in the registry */
+
+static void loop_destroy(void *p);
+static void world_finalize(lua_State *L, void *p);
+
+static const struct block_kind loop_kind = {NULL, loop_destroy};
+static const struct block_kind world_kind = {world_finalize, NULL};
 
 /* ---- finding ---------------------------------------------------------- */
 
-static void *checked(lua_State *L, size_t size, const void *cookie)
+int loop_refuse(lua_State *L)
 {
-  void *p = lua_type(L, -1) == LUA_TUSERDATA ? lua_touserdata(L, -1) : NULL;
-  if (p == NULL || lua_rawlen(L, -1) != size || *(const void **)p != cookie)
-    luaL_error(L, "ctx: the state of the module has been tampered with");
-  return p;
+  return luaL_error(L, "ctx: the state of the module has been tampered with");
+}
+
+static int refuse_closed(lua_State *L)
+{
+  return luaL_error(L, "the Lua state is being closed: ctx can no longer wait or make anything");
+}
+
+struct loop *loop_find(lua_State *L)
+{
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &loop_key);
+  struct loop *l = block_test(L, -1, &loop_kind);
+  lua_pop(L, 1);
+  return l;
+}
+
+static struct loop *push_loop(lua_State *L)
+{
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &loop_key);
+  struct loop *l = block_test(L, -1, &loop_kind);
+  if (l == NULL && block_is_finalized(L, -1, &loop_kind)) refuse_closed(L);
+  if (l == NULL) loop_refuse(L);
+  return l;
 }
 
 struct loop *loop_of(lua_State *L)
 {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &loop_key);
-  struct loop *l = checked(L, sizeof *l, &loop_cookie);
+  struct loop *l = push_loop(L);
   lua_pop(L, 1);
   return l;
 }
@@ -28,15 +49,8 @@ ctx_engine *loop_engine(lua_State *L)
 {
   struct loop *l = loop_of(L);
   ctx_engine *e = l->world->engine;
-  if (e == NULL || l->mailbox == NULL)
-    luaL_error(L, "the Lua state is being closed: ctx can no longer wait or make anything");
+  if (e == NULL || l->mailbox == NULL) refuse_closed(L);
   return e;
-}
-
-static void push_loop(lua_State *L)
-{
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &loop_key);
-  checked(L, sizeof(struct loop), &loop_cookie);
 }
 
 void loop_push_value(lua_State *L, int n)
@@ -57,8 +71,11 @@ void loop_set_value(lua_State *L, int n, int index)
 
 static void push_world(lua_State *L)
 {
-  loop_push_value(L, LOOP_WORLD);
-  checked(L, sizeof(struct world), &world_cookie);
+  struct loop *l = push_loop(L);
+  if (l->world->engine == NULL) refuse_closed(L);
+  lua_getiuservalue(L, -1, LOOP_WORLD);
+  if (block_test(L, -1, &world_kind) != l->world) loop_refuse(L);
+  lua_remove(L, -2);
 }
 
 void world_push_value(lua_State *L, int n)
@@ -70,14 +87,9 @@ void world_push_value(lua_State *L, int n)
 
 /* ---- anchors and memory ----------------------------------------------- */
 
-static void refuse_tampering(lua_State *L)
-{
-  luaL_error(L, "ctx: the state of the module has been tampered with");
-}
-
 void loop_push_table(lua_State *L, const void *key)
 {
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) != LUA_TTABLE) refuse_tampering(L);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) != LUA_TTABLE) loop_refuse(L);
 }
 
 void loop_set_metatable(lua_State *L, const void *key)
@@ -91,16 +103,17 @@ void loop_push_memory(lua_State *L)
   loop_push_table(L, &memory_key);
 }
 
-static void push_anchors(lua_State *L)
+/* False: there is no table. */
+static bool push_anchors(lua_State *L)
 {
   loop_push_value(L, LOOP_ANCHORS);
-  if (!lua_istable(L, -1)) refuse_tampering(L);
+  return lua_istable(L, -1);
 }
 
 void loop_anchor(lua_State *L, const void *key, int index)
 {
   index = lua_absindex(L, index);
-  push_anchors(L);
+  if (!push_anchors(L)) loop_refuse(L);
   lua_pushvalue(L, index);
   lua_rawsetp(L, -2, key);
   lua_pop(L, 1);
@@ -108,16 +121,20 @@ void loop_anchor(lua_State *L, const void *key, int index)
 
 void loop_unanchor(lua_State *L, const void *key)
 {
-  push_anchors(L);
-  lua_pushnil(L);
-  lua_rawsetp(L, -2, key);
+  if (loop_find(L) == NULL) return;
+  if (push_anchors(L)) {
+    lua_pushnil(L);
+    lua_rawsetp(L, -2, key);
+  }
   lua_pop(L, 1);
 }
 
 void loop_push_anchored(lua_State *L, const void *key)
 {
-  push_anchors(L);
-  lua_rawgetp(L, -1, key);
+  if (push_anchors(L))
+    lua_rawgetp(L, -1, key);
+  else
+    lua_pushnil(L);
   lua_remove(L, -2);
 }
 
@@ -143,6 +160,13 @@ void loop_push_remembered(lua_State *L, const void *key)
   lua_remove(L, -2);
 }
 
+/* The innermost world in which something has fired, or NULL. */
+static struct world *world_fired(struct world *w)
+{
+  while (w != NULL && list_empty(&w->fired)) w = w->outer;
+  return w;
+}
+
 void loop_receive(struct loop *l)
 {
   struct letter *letter;
@@ -151,15 +175,18 @@ void loop_receive(struct loop *l)
 
 void loop_anchor_fired(lua_State *L)
 {
-  struct loop *l = loop_of(L);
+  struct loop *l = loop_find(L);
+  struct world *w;
+  if (l == NULL) return;
   loop_receive(l);
   if (!list_empty(&l->links)) l->receive_links(L);
-  while (!list_empty(&l->fired)) {
-    struct entry *e = LIST_ELEMENT(l->fired.first, struct entry, fired);
+  while ((l = loop_find(L)) != NULL && (w = world_fired(l->world)) != NULL) {
+    struct list_link *first = w->fired.first;
+    struct entry *e = LIST_ELEMENT(first, struct entry, fired);
     loop_push_remembered(L, e);
-    loop_anchor(L, e, -1);
+    loop_anchor(L, e, -1); /* here a finalizer may run, and be before us */
+    if (w->fired.first == first) list_pop(&w->fired);
     lua_pop(L, 1);
-    list_pop(&l->fired);
   }
 }
 
@@ -175,8 +202,8 @@ void loop_fail(lua_State *L)
 static void close_world(struct world *w)
 {
   if (w->engine == NULL) return;
-  if (w->loop->disconnect != NULL) w->loop->disconnect(w);
-  if (w->loop->drop_hooks != NULL) w->loop->drop_hooks(w);
+  if (w->loop != NULL && w->loop->disconnect != NULL) w->loop->disconnect(w);
+  if (w->loop != NULL && w->loop->drop_hooks != NULL) w->loop->drop_hooks(w);
   ctx_engine_close(w->engine);
   w->engine = NULL;
 }
@@ -195,7 +222,7 @@ static void finalize_remembered(lua_State *L)
 }
 
 /* Nobody waits any more, and nobody will: the hooks that were to post have been stopped. */
-static void close_loop(lua_State *L, struct loop *l)
+static void close_mailbox(struct loop *l)
 {
   if (l->mailbox == NULL) return;
   mailbox_close(l->mailbox);
@@ -204,67 +231,78 @@ static void close_loop(lua_State *L, struct loop *l)
   l->mailbox = NULL;
   ctx_release(l->root);
   l->root = NULL;
+}
+
+static void close_loop(lua_State *L, struct loop *l)
+{
+  close_mailbox(l);
   if (l->receive_links != NULL) l->receive_links(L);
 }
 
 /* The state closes. Finalizers of objects older than this one run later, and find it closed. */
-static int world_gc(lua_State *L)
+static void world_finalize(lua_State *L, void *p)
 {
-  struct world *w = lua_touserdata(L, 1);
-  if (w == NULL || lua_rawlen(L, 1) != sizeof *w || w->cookie != &world_cookie) return 0;
+  struct world *w = p;
   if (!list_empty(&w->tasks))
     lua_warning(L, "ctx: the Lua state is closed, and tasks have not ended", 0);
   bool was_made = w->engine != NULL; /* there was memory for it */
   close_world(w);
-  if (w->is_virtual || !was_made) return 0;
+  if (w->is_virtual || !was_made || w->loop == NULL || loop_find(L) != w->loop) return;
   close_loop(L, w->loop);
   finalize_remembered(L);
-  return 0;
 }
 
-static void set_gc(lua_State *L, lua_CFunction gc)
+/* Takes away the world in front, which is closed. */
+static void remove_world(struct loop *l)
 {
-  lua_createtable(L, 0, 2);
-  lua_pushcfunction(L, gc);
-  lua_setfield(L, -2, "__gc");
-  lua_pushboolean(L, 0);
-  lua_setfield(L, -2, "__metatable");
-  lua_setmetatable(L, -2);
+  struct world *w = l->world;
+  close_world(w);
+  l->world = w->outer;
+  w->outer = NULL;
+  w->loop = NULL;
+  block_release(w);
+}
+
+static void loop_destroy(void *p)
+{
+  struct loop *l = p;
+  while (l->world != NULL) remove_world(l);
+  close_mailbox(l);
+  block_release(l->main);
 }
 
 struct world *world_open(lua_State *L, bool is_virtual)
 {
-  struct loop *l = loop_of(L);
   ctx_engine_options options = {.driver = is_virtual ? CTX_DRIVER_MANUAL : CTX_DRIVER_HOST};
-  push_loop(L);
-  struct world *w = lua_newuserdatauv(L, sizeof *w, WORLD_VALUES);
-  memset(w, 0, sizeof *w);
-  w->cookie = &world_cookie;
-  w->loop = l;
+  struct loop *l = push_loop(L);
+  struct world *w = block_push_new(L, &world_kind, sizeof *w, WORLD_VALUES);
+  loop_remember_late(L, w, -1);
   w->is_virtual = is_virtual;
   lua_newtable(L);
   lua_setiuservalue(L, -2, WORLD_ANCHORS);
-  set_gc(L, world_gc);
   lua_getiuservalue(L, -2, LOOP_WORLD);
   lua_setiuservalue(L, -2, WORLD_OUTER);
   w->engine = ctx_engine_open(&options);
   if (w->engine == NULL) luaL_error(L, "not enough memory");
   lua_setiuservalue(L, -2, LOOP_WORLD);
   lua_pop(L, 1);
-  l->world = w;
+  w->loop = l;
+  w->outer = l->world;
+  l->world = block_hold(w);
   return w;
 }
 
 void world_close(lua_State *L)
 {
-  struct loop *l = loop_of(L);
-  push_loop(L);
-  world_push_value(L, WORLD_OUTER);
-  struct world *outer = checked(L, sizeof *outer, &world_cookie);
-  lua_setiuservalue(L, -2, LOOP_WORLD);
-  lua_pop(L, 1);
-  close_world(l->world);
-  l->world = outer;
+  struct loop *l = push_loop(L);
+  if (l->world->outer == NULL) loop_refuse(L);
+  lua_getiuservalue(L, -1, LOOP_WORLD);
+  if (block_test(L, -1, &world_kind) == l->world) {
+    lua_getiuservalue(L, -1, WORLD_OUTER);
+    lua_setiuservalue(L, -3, LOOP_WORLD);
+  }
+  lua_pop(L, 2);
+  remove_world(l);
 }
 
 void world_make_ready(struct world *w, struct entry *e)
@@ -295,12 +333,13 @@ static void make_memory(lua_State *L)
 static void make_loop(lua_State *L)
 {
   make_memory(L);
-  struct loop *l = lua_newuserdatauv(L, sizeof *l, LOOP_VALUES);
-  memset(l, 0, sizeof *l);
-  l->cookie = &loop_cookie;
+  block_open(L, &loop_kind);
+  block_open(L, &world_kind);
+  block_push_new(L, &loop_kind, sizeof(struct loop), LOOP_VALUES);
   lua_newtable(L);
   lua_setiuservalue(L, -2, LOOP_ANCHORS);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &loop_key);
+  lua_pop(L, 2);
 }
 
 /* What there was no memory for has another try. */
@@ -309,7 +348,10 @@ void loop_open(lua_State *L)
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &loop_key) == LUA_TNIL) make_loop(L);
   lua_pop(L, 1);
   struct loop *l = loop_of(L);
-  if (l->world == NULL) world_open(L, false);
+  if (l->world == NULL) {
+    world_open(L, false);
+    lua_pop(L, 1);
+  }
   if (l->mailbox != NULL || l->world->engine == NULL) return;
   l->mailbox = mailbox_new();
   if (l->mailbox == NULL) luaL_error(L, "not enough memory");

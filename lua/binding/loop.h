@@ -17,7 +17,7 @@
  * Contexts end on any thread; what that means here comes by letter, and the loop's own
  * thread receives it. So all of this is only ever touched on the thread of its state.
  *
- * drive.h moves it. Knows ctx.h, list.h and mailbox.h.
+ * drive.h moves it. Knows ctx.h, list.h, block.h and mailbox.h.
  */
 #ifndef CTX_BINDING_LOOP_H
 #define CTX_BINDING_LOOP_H
@@ -27,6 +27,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "block.h"
 #include "ctx.h"
 #include "list.h"
 #include "mailbox.h"
@@ -37,42 +38,44 @@ struct waiter;
 /* Something to run; in the row at most once. */
 struct entry {
   struct list_link link;
-  struct list_link fired; /* in the loop's row of those to be anchored */
+  struct list_link fired; /* in its world's row of those to be anchored */
   void (*run)(lua_State *L, struct entry *e);
 };
 
 struct world {
-  const void *cookie;
-  struct loop *loop;
-  ctx_engine *engine; /* NULL: closed */
+  struct loop *loop;   /* NULL: that is gone, and the engine closed */
+  struct world *outer; /* the one that it was put in front of; held */
+  ctx_engine *engine;  /* NULL: closed */
   bool is_virtual;
   struct list ready;    /* of entries */
   size_t ready_count;   /* its length */
   struct list tasks;    /* waiters that have not ended, for reports */
+  struct list fired;    /* entries that are remembered by their address, to be anchored */
   struct list hooks;    /* of on_done, whose contexts have not ended */
   struct waiter *idle;  /* to be woken when nothing else is ready, before time moves */
   bool progress;        /* something has become ready otherwise than by yielding */
   unsigned long rounds; /* in a row without progress, at one instant */
 };
 
+/* Loops and worlds are blocks: the loop holds its worlds. */
 struct loop {
-  const void *cookie;
   struct mailbox *mailbox;             /* a reference; NULL: the state is being closed */
   void (*disconnect)(struct world *w); /* lets go of all that waits in a world; see wait.h */
   void (*receive_links)(lua_State *L); /* frees 'links'; see link.h */
   void (*drop_hooks)(struct world *w); /* and of its hooks; see on_done.h */
-  struct world *world;                 /* the one in front */
+  struct world *world;                 /* the one in front; held */
   struct waiter *current;              /* the task that runs; NULL: the main thread */
-  struct waiter *main;                 /* the main thread as a waiter */
+  struct waiter *main;                 /* the main thread as a waiter; held */
   ctx_context *root;                   /* what the host has given, a reference; NULL: nothing */
-  struct list fired;     /* entries that are remembered by their address, to be anchored */
-  struct list links;     /* that have come home; see link.h */
-  bool outside;          /* C can end what is waited for on the real clock */
-  bool driving;          /* somebody is inside drive */
-  bool main_ready;       /* the main thread's entry has come up */
-  bool failed;           /* an error lies ready to be raised by drive */
-  bool was_failure;      /* the error that drive has raised last was such a one */
-  lua_Integer last_task; /* the number of the newest task */
+  const void *begun;                   /* the scope of the run that begins on the main thread */
+  struct list links;                   /* that have come home; see link.h */
+  bool outside;                        /* C can end what is waited for on the real clock */
+  bool driving;                        /* somebody is inside drive, */
+  bool entering;                       /* or about to: it is for nobody else to call */
+  bool main_ready;                     /* the main thread's entry has come up */
+  bool failed;                         /* an error lies ready to be raised by drive */
+  bool was_failure;                    /* the error that drive has raised last was such a one */
+  lua_Integer last_task;               /* the number of the newest task */
 };
 
 /* User values of the loop's userdata. */
@@ -81,8 +84,11 @@ enum { LOOP_ANCHORS = 1, LOOP_WORLD, LOOP_ERROR, LOOP_ROOT, LOOP_VALUES = LOOP_R
 /* User values of a world's. */
 enum { WORLD_BACKGROUND = 1, WORLD_TODO, WORLD_OUTER, WORLD_ANCHORS, WORLD_VALUES = WORLD_ANCHORS };
 
-/* The loop of this state; raises when it has been tampered with. */
+/* The loop of this state; raises when it has been tampered with, or the state closes. */
 struct loop *loop_of(lua_State *L);
+
+/* The same, or NULL. */
+struct loop *loop_find(lua_State *L);
 
 /* The engine of the world in front; raises when the state that closes has closed it. */
 ctx_engine *loop_engine(lua_State *L);
@@ -106,7 +112,11 @@ void world_close(lua_State *L);
 void loop_push_table(lua_State *L, const void *key);
 void loop_set_metatable(lua_State *L, const void *key);
 
-/* Keeps the value at 'index' from being collected, under the address 'key'. */
+/* Raises that it has been tampered with. */
+int loop_refuse(lua_State *L);
+
+/* Keeps the value at 'index' from being collected, under the address 'key': unless a script
+ * with the debug library takes it away. */
 void loop_anchor(lua_State *L, const void *key, int index);
 void loop_unanchor(lua_State *L, const void *key);
 
@@ -119,7 +129,7 @@ void loop_receive(struct loop *l);
  * collected from now on. After everything that may end contexts. */
 void loop_anchor_fired(lua_State *L);
 
-/* Pushes what is anchored under 'key', or nil. */
+/* Pushes what is anchored under 'key', or nil, or what a script has put there. */
 void loop_push_anchored(lua_State *L, const void *key);
 
 /* A weak table from addresses to userdata: finds a value again by its address. */

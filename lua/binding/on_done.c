@@ -1,40 +1,26 @@
-#include "platform.h"
-
+#include "on_done.h"
 #include "anchor.h"
 #include "cancel.h"
 #include "error.h"
 #include "handle.h"
 #include "notice.h"
-#include "on_done.h"
 #include "task.h"
 
-/* What others point at. It lies outside of Lua: a userdata that is made while the state closes
- * goes without its finalizer. */
+/* A block. */
 struct hook {
-  struct entry entry; /* in the ready row, once it has fired */
-  struct world *world;
+  struct entry entry;   /* in the ready row, once it has fired */
+  struct world *world;  /* held */
   struct list_link all; /* in the world's hooks, until the notice has come */
   struct notice notice;
   bool dropped; /* by its world, which is closed */
 };
 
-struct on_done {
-  const void *cookie;
-  struct hook *hook; /* its own; NULL: not made yet, or finalized */
-};
-
 enum { ON_DONE_FUNCTION = 1, ON_DONE_HANDLE, ON_DONE_SCOPE, ON_DONE_VALUES = ON_DONE_SCOPE };
 
-static const char cookie;
-static const char metatable;
+static void finalize(lua_State *L, void *p);
+static void destroy(void *p);
 
-static struct on_done *test(lua_State *L, int index)
-{
-  if (lua_type(L, index) != LUA_TUSERDATA || lua_rawlen(L, index) != sizeof(struct on_done))
-    return NULL;
-  struct on_done *o = lua_touserdata(L, index);
-  return o->cookie == &cookie && o->hook != NULL ? o : NULL;
-}
+static const struct block_kind kind = {finalize, destroy};
 
 /* ---- firing ----------------------------------------------------------- */
 
@@ -44,7 +30,7 @@ static void on_notice(struct letter *l)
   struct hook *k = LIST_ELEMENT(l, struct hook, notice.letter);
   list_remove(&k->world->hooks, &k->all);
   world_make_ready(k->world, &k->entry);
-  list_append(&k->world->loop->fired, &k->entry.fired);
+  list_append(&k->world->fired, &k->entry.fired);
 }
 
 /* True: the notice would have come, and will not. */
@@ -53,6 +39,22 @@ static bool withdraw(struct hook *k)
   if (!notice_withdraw(&k->notice)) return false;
   list_remove(&k->world->hooks, &k->all);
   return true;
+}
+
+/* It fires no more. */
+static void finalize(lua_State *L, void *p)
+{
+  (void)L;
+  struct hook *k = p;
+  if (k->world == NULL) return;
+  withdraw(k);
+  if (list_linked(&k->entry.link)) world_make_unready(k->world, &k->entry);
+  if (list_linked(&k->entry.fired)) list_remove(&k->world->fired, &k->entry.fired);
+}
+
+static void destroy(void *p)
+{
+  block_release(((struct hook *)p)->world);
 }
 
 /* Its world is closed: nobody would run them. */
@@ -85,8 +87,7 @@ static void run(lua_State *L, struct entry *e)
   luaL_checkstack(L, 12, NULL);
   loop_push_anchored(L, e);
   int hook = lua_gettop(L);
-  struct on_done *o = test(L, hook);
-  if (o == NULL || o->hook != k) {
+  if (block_test(L, hook, &kind) != k) {
     lua_settop(L, hook - 1);
     return;
   }
@@ -111,9 +112,8 @@ static void run(lua_State *L, struct entry *e)
 /* stop() -> true: the function will never run */
 static int stop(lua_State *L)
 {
-  struct on_done *o = test(L, lua_upvalueindex(1));
-  if (o == NULL) return luaL_error(L, "ctx: a stop function was tampered with");
-  struct hook *k = o->hook;
+  struct hook *k = block_test(L, lua_upvalueindex(1), &kind);
+  if (k == NULL) return luaL_error(L, "ctx: a stop function was tampered with");
   lua_pushvalue(L, lua_upvalueindex(1));
   bool stopped = k->dropped || withdraw(k);
   k->dropped = false;
@@ -128,20 +128,19 @@ static int stop(lua_State *L)
 
 static struct hook *push_new(lua_State *L)
 {
+  struct hook *k = block_push_new(L, &kind, sizeof *k, ON_DONE_VALUES);
+  loop_remember_late(L, k, -1);
+  loop_engine(L);
   struct loop *l = loop_of(L);
-  struct on_done *o = lua_newuserdatauv(L, sizeof *o, ON_DONE_VALUES);
-  *o = (struct on_done){&cookie, NULL};
-  loop_set_metatable(L, &metatable);
-  struct hook *k = o->hook = CTX__ALLOC(sizeof *k);
-  if (k == NULL) luaL_error(L, "not enough memory");
-  *k = (struct hook){.entry.run = run, .world = l->world};
+  k->entry.run = run;
+  k->world = block_hold(l->world);
   notice_init(&k->notice, l->mailbox, on_notice);
   return k;
 }
 
 int on_done_bind(lua_State *L)
 {
-  struct handle *h = handle_check_clock(L, 1);
+  handle_check_clock(L, 1);
   luaL_checktype(L, 2, LUA_TFUNCTION);
   cancel_refuse(L, 3);
   lua_settop(L, 2);
@@ -156,6 +155,7 @@ int on_done_bind(lua_State *L)
   lua_pushvalue(L, 3);
   lua_pushcclosure(L, stop, 1);
   anchor_hook(L, 1, 3);
+  struct handle *h = handle_check_clock(L, 1);
   list_append(&k->world->hooks, &k->all);
   int refused = notice_attach(&k->notice, h->context);
   if (refused != 0) {
@@ -167,26 +167,9 @@ int on_done_bind(lua_State *L)
   return 1;
 }
 
-static int on_done_gc(lua_State *L)
-{
-  struct on_done *o = test(L, 1);
-  if (o == NULL) return 0;
-  struct hook *k = o->hook;
-  o->hook = NULL;
-  withdraw(k);
-  if (list_linked(&k->entry.link)) world_make_unready(k->world, &k->entry);
-  if (list_linked(&k->entry.fired)) list_remove(&k->world->loop->fired, &k->entry.fired);
-  CTX__FREE(k);
-  return 0;
-}
-
 void on_done_open(lua_State *L)
 {
   loop_of(L)->drop_hooks = drop_all;
-  lua_createtable(L, 0, 2);
-  lua_pushcfunction(L, on_done_gc);
-  lua_setfield(L, -2, "__gc");
-  lua_pushboolean(L, 0);
-  lua_setfield(L, -2, "__metatable");
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable);
+  block_open(L, &kind);
+  lua_pop(L, 1);
 }

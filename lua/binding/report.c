@@ -10,10 +10,14 @@ void report_push_name(lua_State *L, int index, const struct waiter *w)
   lua_pushfstring(L, "task %I", w->number);
 }
 
-/* Adds the line of 'w', whose name is on top and popped, to the text below. */
-static void add_line(lua_State *L, const struct waiter *w)
+/* Adds the line of 'w', whose name is on top and popped, to the text below; 'co' is its
+ * coroutine, or NULL. */
+static void add_line(lua_State *L, const struct waiter *w, lua_State *co)
 {
-  stack_push_place(L, w->co != NULL ? w->top : L, w->in_library);
+  if (co != NULL)
+    stack_push_place(L, co, w->in_library);
+  else
+    lua_pushliteral(L, "?");
   lua_pushfstring(L, "\n  %s waits in %s at %s", lua_tostring(L, -2),
                   w->what != NULL ? w->what : "?", lua_tostring(L, -1));
   lua_insert(L, -3);
@@ -23,27 +27,55 @@ static void add_line(lua_State *L, const struct waiter *w)
 
 static void add_task(lua_State *L, const struct waiter *w)
 {
-  loop_push_anchored(L, w);
-  if (lua_touserdata(L, -1) == w)
-    report_push_name(L, lua_gettop(L), w);
+  lua_State *co = waiter_push_coroutine(L, w);
+  int top = lua_gettop(L);
+  if (co != NULL)
+    report_push_name(L, top - 1, w);
   else
     lua_pushliteral(L, "a task");
-  lua_remove(L, -2);
-  add_line(L, w);
+  lua_pushvalue(L, top - 2);
+  lua_insert(L, -2);
+  add_line(L, w, co);
+  lua_replace(L, top - 2);
+  lua_settop(L, top - 2);
+}
+
+/* The first of the tasks that are numbered from 'number' on, without the current one. Each
+ * line may cost memory, and with it a finalizer that starts and ends tasks: so none is kept. */
+static struct waiter *next_task(lua_State *L, struct world *w, lua_Integer number)
+{
+  const struct waiter *current = loop_of(L)->current;
+  for (struct list_link *k = w->tasks.first; k != NULL; k = list_after(&w->tasks, k)) {
+    struct waiter *task = LIST_ELEMENT(k, struct waiter, all);
+    if (task != current && task->number >= number) return task;
+  }
+  return NULL;
+}
+
+static size_t count_tasks(lua_State *L, struct world *w)
+{
+  const struct waiter *current = loop_of(L)->current;
+  size_t n = 0;
+  for (struct list_link *k = w->tasks.first; k != NULL; k = list_after(&w->tasks, k))
+    n += LIST_ELEMENT(k, struct waiter, all) != current;
+  return n;
 }
 
 size_t report_push(lua_State *L, struct world *w)
 {
-  size_t n = 0;
-  luaL_checkstack(L, 12, NULL);
+  luaL_checkstack(L, 14, NULL);
+  size_t n = count_tasks(L, w);
+  struct loop *l = loop_of(L);
   lua_pushliteral(L, "");
-  if (w->loop->current == NULL && w->loop->main->what != NULL) {
+  if (l->current == NULL && l->main->what != NULL) {
     lua_pushliteral(L, "the main thread");
-    add_line(L, w->loop->main);
+    add_line(L, l->main, L);
   }
-  for (struct list_link *k = w->tasks.first; k != NULL; k = list_after(&w->tasks, k)) {
-    struct waiter *task = LIST_ELEMENT(k, struct waiter, all);
-    if (task != w->loop->current && ++n <= LINES_MAX) add_task(L, task);
+  struct waiter *task = next_task(L, w, 0);
+  for (int i = 0; i < LINES_MAX && task != NULL; i++) {
+    lua_Integer number = task->number;
+    add_task(L, task);
+    task = next_task(L, w, number + 1);
   }
   if (n > LINES_MAX) {
     lua_pushfstring(L, "\n  ... and %I more", (lua_Integer)(n - LINES_MAX));

@@ -26,8 +26,9 @@ static void begin(lua_State *L)
 }
 
 /* Raises the first error of the run, or that of its function, or gives the results. */
-static int finish(lua_State *L, struct scope *s)
+static int finish(lua_State *L)
 {
+  struct scope *s = scope_check(L, 1);
   s->joined = true;
   if (s->failed) {
     lua_getiuservalue(L, 1, SCOPE_ERROR);
@@ -42,8 +43,8 @@ static int finish(lua_State *L, struct scope *s)
 /* Waits until all tasks have ended, and then those that hooks of its root have become. */
 static int join_all(lua_State *L, struct waiter *w)
 {
-  struct scope *s = scope_test(L, 1);
-  if (s->live == 0 && s->ending) return w->co != NULL ? finish(L, s) : 0;
+  struct scope *s = scope_check(L, 1);
+  if (s->live == 0 && s->ending) return w->co != NULL ? finish(L) : 0;
   w = wait_begin(L, "run");
   if (s->live == 0) {
     scope_end(L, 1);
@@ -65,20 +66,21 @@ static int join_on_main(lua_State *L)
  * error of a task does, and the tasks are joined all the same; the second one gives up. */
 static int run_on_main(lua_State *L)
 {
-  struct loop *l = loop_of(L);
-  struct scope **made = lua_touserdata(L, lua_upvalueindex(2));
   begin(L);
-  struct scope *s = *made = scope_test(L, 1);
+  struct scope *s = scope_check(L, 1);
+  loop_of(L)->begun = s;
   s->owns_world = lua_toboolean(L, lua_upvalueindex(1));
   for (int errors = 0; errors < 2;) {
     lua_pushcfunction(L, join_on_main);
     lua_pushvalue(L, 1);
-    if (lua_pcall(L, 1, 0, 0) == LUA_OK) return finish(L, s);
-    errors += !l->was_failure;
+    if (lua_pcall(L, 1, 0, 0) == LUA_OK) return finish(L);
+    errors += !loop_of(L)->was_failure;
+    scope_check(L, 1);
     scope_fail(L, 1);
   }
-  task_abandon(L, l->world, s->owns_world ? NULL : s);
-  return finish(L, s);
+  s = scope_check(L, 1);
+  task_abandon(L, loop_of(L)->world, s->owns_world ? NULL : s);
+  return finish(L);
 }
 
 /* abandon(scope or NULL): ends the tasks that are left, if any. */
@@ -89,26 +91,36 @@ static int abandon(lua_State *L)
 }
 
 /* After the run: nothing is left of it, even where memory failed in the middle. */
-static void clean_up(lua_State *L, bool is_virtual, struct scope *s)
+static void clean_up(lua_State *L, bool is_virtual, const void *begun)
 {
   lua_pushcfunction(L, abandon);
-  lua_pushlightuserdata(L, is_virtual ? NULL : s);
+  lua_pushlightuserdata(L, is_virtual ? NULL : (void *)(uintptr_t)begun);
   if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
   if (is_virtual) world_close(L);
 }
 
+static int refuse_results(lua_State *L)
+{
+  lua_settop(L, 0);
+  lua_pushliteral(L, "too many results");
+  return LUA_ERRRUN;
+}
+
 static int call_on_main(lua_State *L, bool is_virtual)
 {
-  struct scope *made = NULL; /* compared, not followed, once the run is over */
+  const void *outer = loop_of(L)->begun; /* like 'begun' compared, not followed */
   luaL_checkstack(L, 5, NULL);
   lua_pushboolean(L, is_virtual);
-  lua_pushlightuserdata(L, &made);
-  lua_pushcclosure(L, run_on_main, 2);
+  lua_pushcclosure(L, run_on_main, 1);
   lua_insert(L, 1);
   if (is_virtual) world_open(L, true);
+  loop_of(L)->begun = NULL;
   int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
-  luaL_checkstack(L, 4, NULL);
-  if (is_virtual || (status != LUA_OK && made != NULL)) clean_up(L, is_virtual, made);
+  if (!lua_checkstack(L, 4)) status = refuse_results(L);
+  struct loop *l = loop_of(L);
+  const void *begun = l->begun;
+  l->begun = outer;
+  if (is_virtual || (status != LUA_OK && begun != NULL)) clean_up(L, is_virtual, begun);
   return status == LUA_OK ? lua_gettop(L) : lua_error(L);
 }
 

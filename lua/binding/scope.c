@@ -1,18 +1,26 @@
-#include <string.h>
-
+#include "scope.h"
 #include "cancel.h"
 #include "handle.h"
-#include "scope.h"
 
-static const char cookie;
-static const char metatable;
+static void destroy(void *p)
+{
+  struct scope *s = p;
+  wait_wake_row(&s->joiners);
+  block_release(s->outer);
+}
+
+static const struct block_kind kind = {NULL, destroy};
 
 struct scope *scope_test(lua_State *L, int index)
 {
-  if (lua_type(L, index) != LUA_TUSERDATA || lua_rawlen(L, index) != sizeof(struct scope))
-    return NULL;
-  struct scope *s = lua_touserdata(L, index);
-  return s->cookie == &cookie ? s : NULL;
+  return block_test(L, index, &kind);
+}
+
+struct scope *scope_check(lua_State *L, int index)
+{
+  struct scope *s = scope_test(L, index);
+  if (s == NULL) luaL_error(L, "ctx: a run has been tampered with");
+  return s;
 }
 
 bool scope_within(const struct scope *s, const struct scope *outer)
@@ -27,6 +35,9 @@ void scope_replace_joined(lua_State *L)
   while ((s = scope_test(L, -1)) != NULL && s->joined) {
     lua_getiuservalue(L, -1, SCOPE_OUTER);
     lua_replace(L, -2);
+    if (scope_test(L, -1) == s->outer) continue;
+    lua_pushnil(L);
+    lua_replace(L, -2);
   }
 }
 
@@ -34,15 +45,14 @@ struct scope *scope_push_new(lua_State *L, int root, int outer)
 {
   root = lua_absindex(L, root);
   outer = lua_absindex(L, outer);
-  struct scope *s = lua_newuserdatauv(L, sizeof *s, SCOPE_VALUES);
-  memset(s, 0, sizeof *s);
-  s->cookie = &cookie;
-  loop_set_metatable(L, &metatable);
+  struct scope *s = block_push_new(L, &kind, sizeof *s, SCOPE_VALUES);
+  loop_remember_late(L, s, -1);
   lua_pushvalue(L, root);
   lua_setiuservalue(L, -2, SCOPE_ROOT);
   lua_pushvalue(L, outer);
   lua_setiuservalue(L, -2, SCOPE_OUTER);
   s->outer = scope_test(L, outer);
+  if (s->outer != NULL) block_hold(s->outer);
   return s;
 }
 
@@ -80,8 +90,6 @@ void scope_end(lua_State *L, int index)
 
 void scope_open(lua_State *L)
 {
-  lua_createtable(L, 0, 1);
-  lua_pushboolean(L, 0);
-  lua_setfield(L, -2, "__metatable");
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable);
+  block_open(L, &kind);
+  lua_pop(L, 1);
 }

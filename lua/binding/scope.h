@@ -11,9 +11,9 @@
 
 #include "wait.h"
 
+/* A block; its tasks, and the scopes begun in it, hold it. */
 struct scope {
-  const void *cookie;
-  struct scope *outer; /* kept alive by SCOPE_OUTER; NULL: none */
+  struct scope *outer; /* held; NULL: none */
   size_t live;         /* tasks that have not ended */
   struct list joiners; /* who waits for the last of them */
   bool failed;         /* SCOPE_ERROR holds the first error */
@@ -34,8 +34,10 @@ void scope_replace_joined(lua_State *L);
 /* True when 's' is 'outer', or was begun in it, or in one that was. */
 bool scope_within(const struct scope *s, const struct scope *outer);
 
-/* The scope at 'index', or NULL. */
+/* The scope at 'index', or NULL; the same, which raises when a script has put something else
+ * there. */
 struct scope *scope_test(lua_State *L, int index);
+struct scope *scope_check(lua_State *L, int index);
 
 /* The error on top of the stack, which is popped, is that of the scope at 'index'. */
 void scope_fail(lua_State *L, int index);

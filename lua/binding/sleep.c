@@ -133,7 +133,7 @@ static int bind_wake(lua_State *L)
   struct task *t = task_test(L, 1);
   if (t != NULL)
     waiter_wake(task_waiter(t));
-  else if (lua_touserdata(L, 1) == l->main)
+  else if (block_test(L, 1, NULL) == l->main)
     waiter_wake(l->main);
   return 0;
 }
@@ -150,7 +150,7 @@ static int bind_implied(lua_State *L)
 
 static int parked(lua_State *L, struct waiter *w)
 {
-  if (w->world->idle == w) w->world->idle = NULL;
+  if (w->world != NULL && w->world->idle == w) w->world->idle = NULL;
   lua_pushboolean(L, w->timed_out);
   return 1;
 }
@@ -166,9 +166,8 @@ static int bind_park(lua_State *L)
   struct waiter *w = wait_check(L, what, true);
   size_t n = last > 2 ? (size_t)(last - 2) : 0;
   struct watch_block *block = n > WATCHES ? wait_push_block(L, n) : NULL;
-  wait_begin(L, what);
+  wait_begin_copied(L, what);
   if (block != NULL) wait_use_block(w, block);
-  w->in_library = true;
   for (int i = 3; i <= last; i++) {
     struct task *t = task_test(L, i);
     if (t == NULL)

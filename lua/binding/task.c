@@ -1,46 +1,56 @@
-#include <string.h>
-
+#include "task.h"
 #include "cancel.h"
 #include "error.h"
 #include "handle.h"
 #include "report.h"
-#include "task.h"
 
+/* A block. */
 struct task {
   struct waiter waiter; /* first: the loop runs it, others wait for it */
-  const void *cookie;
-  struct list joiners; /* who waits for its end */
-  struct scope *scope; /* kept alive by TASK_SCOPE; NULL: none */
+  struct list joiners;  /* who waits for its end */
+  struct scope *scope;  /* held; NULL: none */
   enum task_status status;
   enum task_outcome outcome;
   int arguments; /* on the coroutine's stack, for its start; -1: it has started */
   bool ok;       /* the body has returned, and not raised */
+  bool lost;     /* what has become of it does not lie on its coroutine's stack */
 };
 
-/* User values, after those of a waiter. */
-enum { TASK_CO = WAITER_VALUES + 1, TASK_SCOPE, TASK_VALUES = TASK_SCOPE };
+/* A user value, after those of a waiter. */
+enum { TASK_SCOPE = WAITER_VALUES + 1, TASK_VALUES = TASK_SCOPE };
 
-static const char cookie;
-static const char metatable;
+static void destroy(void *p)
+{
+  struct task *t = p;
+  wait_wake_row(&t->joiners);
+  ctx_release(t->waiter.context);
+  block_release(t->scope);
+}
+
+static const struct block_kind kind = {NULL, destroy};
 
 static const char *const status_names[] = {"ready", "running", "waiting",
                                            "done",  "failed",  "canceled"};
+
+/* Texts short enough for Lua to find them again without memory; task_open keeps them. */
+static const char closed_by_stranger[] = "task closed by coroutine.close";
+static const char given_up[] = "task given up: nothing could wake it";
+static const char tampered[] = "ctx: a task was tampered with";
 
 /* ---- finding ---------------------------------------------------------- */
 
 struct task *task_test(lua_State *L, int index)
 {
-  if (lua_type(L, index) != LUA_TUSERDATA || lua_rawlen(L, index) != sizeof(struct task))
-    return NULL;
-  struct task *t = lua_touserdata(L, index);
-  return t->cookie == &cookie ? t : NULL;
+  return block_test(L, index, &kind);
 }
 
 struct task *task_check(lua_State *L, int arg)
 {
   struct task *t = task_test(L, arg);
-  if (t == NULL) luaL_typeerror(L, arg, "ctx.task");
-  return t;
+  if (t != NULL) return t;
+  if (block_is_finalized(L, arg, &kind)) luaL_argerror(L, arg, "this task has been finalized");
+  luaL_typeerror(L, arg, "ctx.task");
+  return NULL;
 }
 
 static struct task *of_waiter(struct waiter *w)
@@ -48,9 +58,9 @@ static struct task *of_waiter(struct waiter *w)
   return (struct task *)(void *)w;
 }
 
-const char *task_status(struct task *t)
+const char *task_status(lua_State *L, struct task *t)
 {
-  waiter_wake_closed(&t->waiter);
+  waiter_wake_closed(L, &t->waiter);
   return t->waiter.ready ? "ready" : status_names[t->status];
 }
 
@@ -69,20 +79,19 @@ struct list *task_joiners(struct task *t)
   return &t->joiners;
 }
 
-static void push_value(lua_State *L, const struct task *t, int n)
-{
-  loop_push_anchored(L, t);
-  lua_getiuservalue(L, -1, n);
-  lua_remove(L, -2);
-}
-
 void task_push_scope(lua_State *L)
 {
   struct loop *l = loop_of(L);
-  if (l->current != NULL)
-    push_value(L, of_waiter(l->current), TASK_SCOPE);
-  else
+  struct task *t = l->current != NULL ? of_waiter(l->current) : NULL;
+  if (t == NULL || t->scope == NULL) {
     lua_pushnil(L);
+    return;
+  }
+  loop_push_anchored(L, t);
+  if (block_test(L, -1, &kind) != t) luaL_error(L, tampered);
+  lua_getiuservalue(L, -1, TASK_SCOPE);
+  lua_remove(L, -2);
+  if (scope_test(L, -1) != t->scope) luaL_error(L, tampered);
 }
 
 /* ---- the end ---------------------------------------------------------- */
@@ -98,26 +107,42 @@ static void report(lua_State *L)
 }
 
 /* What the body has come to: its values lie on the stack of its coroutine. */
-static enum task_status judge(const struct task *t)
+static enum task_status judge(const struct task *t, lua_State *co)
 {
+  if (t->lost) return TASK_FAILED;
   if (t->ok) return TASK_DONE;
-  int err = error_code(t->waiter.co, -1);
-  return err != 0 && err == ctx_err(t->waiter.context) ? TASK_CANCELED : TASK_FAILED;
+  int err = error_code(co, -1);
+  return err != 0 && t->waiter.context != NULL && err == ctx_err(t->waiter.context) ? TASK_CANCELED
+                                                                                    : TASK_FAILED;
 }
 
-/* The userdata of 't' is on top. It has ended, whatever fails for want of memory after that. */
-static void finish(lua_State *L, struct task *t)
+/* Pushes the scope of 't', whose userdata lies below its coroutine on top, or nil. */
+static void push_scope(lua_State *L, const struct task *t)
 {
-  lua_State *co = t->waiter.co;
-  struct scope *scope = t->scope;
-  if (!t->ok && lua_gettop(co) == 0) lua_pushnil(co);
-  t->status = judge(t);
-  lua_getiuservalue(L, -1, TASK_SCOPE);
-  waiter_disconnect(&t->waiter);
+  if (task_test(L, -2) == t && t->scope != NULL) {
+    lua_getiuservalue(L, -2, TASK_SCOPE);
+    if (scope_test(L, -1) == t->scope) return;
+    lua_pop(L, 1);
+  }
+  lua_pushnil(L);
+}
+
+/* The userdata and the coroutine of 't' are on top; 'co' is NULL where 't' is lost. It has
+ * ended, whatever fails for want of memory after that. May free 't'. */
+static void finish(lua_State *L, struct task *t, lua_State *co)
+{
+  if (!t->lost && !t->ok && lua_gettop(co) == 0) lua_pushnil(co);
+  t->status = judge(t, co);
+  bool is_lost = t->lost, fails = t->status == TASK_FAILED && t->outcome != TASK_HELD;
+  push_scope(L, t);
   wait_wake_row(&t->joiners);
+  if (t->scope != NULL) scope_task_ended(t->scope);
+  waiter_disconnect(&t->waiter);
   loop_unanchor(L, t);
-  if (scope != NULL) scope_task_ended(scope);
-  if (t->status == TASK_FAILED && t->outcome != TASK_HELD && lua_checkstack(co, 1)) {
+  if (fails && is_lost) {
+    lua_pushstring(L, tampered);
+    report(L);
+  } else if (fails && lua_checkstack(co, 1)) {
     lua_pushvalue(co, -1);
     lua_xmove(co, L, 1);
     report(L);
@@ -125,39 +150,40 @@ static void finish(lua_State *L, struct task *t)
   lua_pop(L, 1);
 }
 
+/* Its coroutine, on top, has been closed: it has no results, but for the text. */
+static void fail(struct task *t, lua_State *co, const char *text)
+{
+  t->ok = false;
+  t->lost = co == NULL || lua_status(co) == LUA_YIELD || waiter_is_active(co);
+  if (t->lost) return;
+  lua_settop(co, 0);
+  lua_pushstring(co, text);
+}
+
 /* ---- running ---------------------------------------------------------- */
 
 static int body_ended(lua_State *co, int status, lua_KContext context)
 {
-  struct task *t = of_waiter((struct waiter *)context);
+  (void)context;
+  struct task *t = task_test(co, 1);
+  if (t == NULL || t->waiter.co != co) return luaL_error(co, tampered);
   t->ok = status == LUA_OK || status == LUA_YIELD;
-  return lua_gettop(co);
+  return lua_gettop(co) - 1;
 }
 
-/* The function of the coroutine: f(...), protected. */
+/* The function of the coroutine, called with the task's userdata, a function and its
+ * arguments: f(...), protected. */
 static int body(lua_State *co)
 {
-  lua_KContext context = (lua_KContext)waiter_current(co);
-  int status = lua_pcallk(co, lua_gettop(co) - 1, LUA_MULTRET, 0, context, body_ended);
-  return body_ended(co, status, context);
-}
-
-/* Texts short enough for Lua to find them again without memory; task_open keeps them. */
-static const char closed_by_stranger[] = "task closed by coroutine.close";
-static const char given_up[] = "task given up: nothing could wake it";
-
-/* Its coroutine has been closed: it has no results. */
-static void fail(struct task *t, const char *text)
-{
-  t->ok = false;
-  lua_settop(t->waiter.co, 0);
-  lua_pushstring(t->waiter.co, text);
+  luaL_checkany(co, 2);
+  int status = lua_pcallk(co, lua_gettop(co) - 2, LUA_MULTRET, 0, 0, body_ended);
+  return body_ended(co, status, 0);
 }
 
 /* It has come back without parking: a coroutine.yield of its own is a ctx.yield. */
-static void came_back(struct task *t, int results)
+static void came_back(struct task *t, lua_State *co, int results)
 {
-  lua_pop(t->waiter.co, results);
+  lua_pop(co, results);
   t->status = TASK_WAITING;
   if (t->waiter.parked || t->waiter.world == NULL) return;
   t->waiter.what = "yield";
@@ -165,18 +191,19 @@ static void came_back(struct task *t, int results)
   t->status = TASK_READY;
 }
 
-static void resume(lua_State *L, struct task *t)
+/* True: it goes on where it stands, or starts, and no stranger has moved it. */
+static bool can_resume(const struct task *t, lua_State *co)
 {
-  lua_State *co = t->waiter.co;
-  struct loop *l = t->waiter.world->loop;
-  bool starts = t->arguments >= 0;
-  int arguments = starts ? t->arguments : 0, results = 0;
-  bool closed = starts ? lua_gettop(co) != arguments + 1 : lua_status(co) != LUA_YIELD;
-  if (closed) {
-    fail(t, closed_by_stranger);
-    finish(L, t);
-    return;
-  }
+  if (t->arguments < 0) return lua_status(co) == LUA_YIELD;
+  return lua_status(co) == LUA_OK && !waiter_is_active(co) && lua_gettop(co) == t->arguments + 1;
+}
+
+/* Runs it till it yields or ends. True: it has ended. While it runs a script may take all
+ * away that keeps it. */
+static bool step(lua_State *L, struct task *t, lua_State *co)
+{
+  struct loop *l = loop_of(L);
+  int arguments = t->arguments >= 0 ? t->arguments : 0, results = 0;
   t->arguments = -1;
   t->status = TASK_RUNNING;
   if (!t->waiter.parked) t->waiter.what = NULL;
@@ -184,36 +211,58 @@ static void resume(lua_State *L, struct task *t)
   int status = lua_resume(co, L, arguments, &results);
   l->current = NULL;
   if (status == LUA_YIELD) {
-    came_back(t, results);
-    return;
+    came_back(t, co, results);
+    return false;
   }
   if (status != LUA_OK) { /* outside its protected call: there was no memory for that */
     t->ok = false;
     lua_resetthread(co); /* leaves the error */
   }
-  finish(L, t);
+  return true;
+}
+
+/* 'co', which is on top above the userdata, is the coroutine of 't', or NULL. */
+static void resume(lua_State *L, struct task *t, lua_State *co)
+{
+  bool fit = co != NULL && can_resume(t, co);
+  if (!fit && co != NULL && waiter_is_active(co)) return; /* till a stranger has closed it */
+  block_hold(t);
+  bool ended = true;
+  if (!fit) {
+    if (co != NULL && lua_status(co) != LUA_YIELD) lua_resetthread(co);
+    fail(t, co, co != NULL ? closed_by_stranger : tampered);
+  } else {
+    ended = step(L, t, co);
+  }
+  bool is_ours = t->waiter.world != NULL; /* else its world was closed while it ran */
+  block_release(t);
+  if (ended && is_ours) finish(L, t, co);
 }
 
 static void run_entry(lua_State *L, struct entry *e)
 {
   struct task *t = (struct task *)(void *)e;
-  luaL_checkstack(L, 12, NULL);
   t->waiter.ready = false;
-  loop_push_anchored(L, t); /* stays alive while it runs */
-  resume(L, t);
-  lua_pop(L, 1);
+  if (!lua_checkstack(L, 14)) {
+    waiter_wake(&t->waiter);
+    luaL_error(L, "stack overflow");
+  }
+  resume(L, t, waiter_push_coroutine(L, &t->waiter)); /* there they stay alive while it runs */
+  lua_pop(L, 2);
 }
 
 /* ---- starting --------------------------------------------------------- */
 
-/* Moves the function and the arguments, from 'base' on, to the coroutine. */
+/* Moves the userdata on top, which stays, the function and the arguments, from 'base' on, to
+ * the coroutine. */
 static void load(lua_State *L, struct task *t, int base, int last)
 {
   lua_State *co = t->waiter.co;
-  int n = last - base + 1;
+  int n = last - base + 2;
   luaL_checkstack(L, n + 4, "too many arguments");
   if (!lua_checkstack(co, n + 8)) luaL_error(L, "too many arguments");
   lua_pushcfunction(co, body);
+  lua_pushvalue(L, -1);
   for (int i = base; i <= last; i++) lua_pushvalue(L, i);
   lua_xmove(L, co, n);
   t->arguments = n;
@@ -222,28 +271,28 @@ static void load(lua_State *L, struct task *t, int base, int last)
 void task_push_new(lua_State *L, int base, int scope, enum task_outcome outcome)
 {
   int last = lua_gettop(L);
-  struct loop *l = loop_of(L);
-  struct task *t = lua_newuserdatauv(L, sizeof *t, TASK_VALUES);
-  memset(t, 0, sizeof *t);
-  waiter_init(&t->waiter, l->world, NULL);
-  t->cookie = &cookie;
+  struct task *t = block_push_new(L, &kind, sizeof *t, TASK_VALUES);
+  loop_remember_late(L, t, -1);
   t->outcome = outcome;
-  loop_set_metatable(L, &metatable);
-  t->waiter.co = t->waiter.top = lua_newthread(L);
-  lua_setiuservalue(L, -2, TASK_CO);
+  waiter_init(&t->waiter, NULL, lua_newthread(L));
+  lua_setiuservalue(L, -2, WAITER_CO);
   lua_pushvalue(L, base);
   lua_setiuservalue(L, -2, WAITER_CONTEXT);
   lua_pushvalue(L, scope);
   lua_setiuservalue(L, -2, TASK_SCOPE);
   load(L, t, base + 1, last);
+  t->waiter.context = ctx_retain(handle_check(L, base)->context);
+  loop_engine(L);
   loop_anchor(L, t, -1);
 
   /* From here on nothing fails. */
+  struct loop *l = loop_of(L);
   t->scope = scope_test(L, scope);
-  if (t->scope != NULL) t->scope->live++;
-  t->waiter.context = ctx_retain(handle_test(L, base)->context);
+  if (t->scope != NULL) ((struct scope *)block_hold(t->scope))->live++;
   t->waiter.number = ++l->last_task;
+  t->waiter.world = l->world;
   list_append(&l->world->tasks, &t->waiter.all);
+  block_hold(t);
   t->waiter.entry.run = run_entry;
   t->waiter.what = "start";
   waiter_wake(&t->waiter);
@@ -260,8 +309,7 @@ void task_start_hook(lua_State *L, int base)
     lua_getiuservalue(L, base, SCOPE_ROOT);
   else
     handle_push_root(L);
-  if (handle_test(L, -1) == NULL)
-    luaL_error(L, "ctx: the state of the module has been tampered with");
+  if (handle_live(L, -1) == NULL) loop_refuse(L);
   lua_insert(L, base + 1);
   task_push_new(L, base + 1, base, TASK_FATAL);
 }
@@ -295,8 +343,14 @@ static int bind_async(lua_State *L)
 
 int task_push_outcome(lua_State *L, int index)
 {
-  struct task *t = task_test(L, index);
-  lua_State *co = t->waiter.co;
+  struct task *t = task_check(L, index);
+  lua_getiuservalue(L, index, WAITER_CO);
+  lua_State *co = lua_tothread(L, -1);
+  if (t->lost || co != t->waiter.co || lua_status(co) != LUA_OK || waiter_is_active(co)) {
+    lua_pushboolean(L, 0);
+    lua_pushstring(L, tampered);
+    return 2;
+  }
   int n = lua_gettop(co);
   luaL_checkstack(L, n + 2, "too many results");
   if (!lua_checkstack(co, n)) luaL_error(L, "too many results");
@@ -308,15 +362,19 @@ int task_push_outcome(lua_State *L, int index)
 
 /* ---- giving up -------------------------------------------------------- */
 
-/* Closes the coroutine, which runs its <close> variables, without waits. */
+/* Closes the coroutine, which runs its <close> variables, without waits. Nothing finds the
+ * task any more while they run. */
 static void close_task(lua_State *L, struct task *t)
 {
-  loop_push_anchored(L, t);
-  lua_resetthread(t->waiter.co);
-  fail(t, given_up);
+  lua_State *co = waiter_push_coroutine(L, &t->waiter);
+  block_hold(t);
+  waiter_disconnect(&t->waiter);
+  if (co != NULL && !waiter_is_active(co)) lua_resetthread(co);
+  fail(t, co, given_up);
   t->outcome = TASK_HELD;
-  finish(L, t);
-  lua_pop(L, 1);
+  finish(L, t, co);
+  block_release(t);
+  lua_pop(L, 2);
 }
 
 /* The first task of 's', or below, that has not ended; of all, where that is NULL. */
@@ -351,26 +409,31 @@ const luaL_Reg task_functions[] = {
   {NULL, NULL},
 };
 
+/* '__index' comes last: what there was no memory for has another try. */
+static void fill_metatable(lua_State *L)
+{
+  const char *const texts[] = {closed_by_stranger, given_up, tampered};
+  lua_pushcfunction(L, task_tostring);
+  lua_setfield(L, -2, "__tostring");
+  lua_pushliteral(L, "ctx.task");
+  lua_setfield(L, -2, "__name");
+  lua_pushliteral(L, "ctx.task");
+  lua_setfield(L, -2, "__metatable");
+  for (int i = 0; i < 3; i++) {
+    lua_pushstring(L, texts[i]);
+    lua_rawseti(L, -2, i + 1);
+  }
+  lua_newtable(L);
+  lua_setfield(L, -2, "__index");
+}
+
 void task_open(lua_State *L)
 {
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable) == LUA_TNIL) {
-    lua_createtable(L, 0, 5);
-    lua_pushcfunction(L, task_tostring);
-    lua_setfield(L, -2, "__tostring");
-    lua_pushliteral(L, "ctx.task");
-    lua_setfield(L, -2, "__name");
-    lua_pushliteral(L, "ctx.task");
-    lua_setfield(L, -2, "__metatable");
-    lua_newtable(L);
-    lua_setfield(L, -2, "__index");
-    lua_pushstring(L, closed_by_stranger);
-    lua_rawseti(L, -2, 1);
-    lua_pushstring(L, given_up);
-    lua_rawseti(L, -2, 2);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable);
-    lua_replace(L, -2);
+  block_open(L, &kind);
+  if (lua_getfield(L, -1, "__index") != LUA_TTABLE) {
+    lua_pop(L, 1);
+    fill_metatable(L);
+    lua_getfield(L, -1, "__index");
   }
-  lua_getfield(L, -1, "__index");
   lua_remove(L, -2);
 }

@@ -3,7 +3,8 @@
  *
  * Its body runs under a protected call inside the coroutine, so that variables with
  * <close> are closed, and may wait, when it fails. Until it has ended a task is
- * anchored in the loop.
+ * anchored in the loop, by one anchor: its userdata, which keeps the coroutine, the scope
+ * and the handle. Where a script takes any of that away, the task ends as failed.
  *
  * Knows wait.h, cancel.h, scope.h, report.h.
  */
@@ -39,7 +40,7 @@ struct task *task_test(lua_State *L, int index);
 struct task *task_check(lua_State *L, int arg);
 
 /* "ready", "running", "waiting", "done", "failed" or "canceled". */
-const char *task_status(struct task *t);
+const char *task_status(lua_State *L, struct task *t);
 
 struct waiter *task_waiter(struct task *t);
 bool task_ended(const struct task *t);

@@ -172,11 +172,13 @@ static bool has_name(lua_State *L, int index)
 /* c:value(key) -> value, or nil */
 static int bind_value(lua_State *L)
 {
-  struct handle *h = handle_check(L, 1);
+  struct handle *h;
+  handle_check(L, 1);
   check_key(L, 2);
   lua_settop(L, 2);
   struct box *b = has_name(L, 2) ? push_box_made(L, 2) : push_box(L, 2);
   const void *key = b == NULL ? NULL : b->key != NULL ? (const void *)b->key : b->host_key;
+  h = handle_check(L, 1); /* memory has been asked for, and a finalizer may have run */
   void *held = key != NULL ? ctx_value(h->context, key) : NULL;
   if (held == NULL)
     lua_pushnil(L);

@@ -21,12 +21,32 @@ void waiter_yield(struct waiter *w)
   w->world->progress = progress;
 }
 
-bool waiter_wake_closed(struct waiter *w)
+lua_State *waiter_push_coroutine(lua_State *L, const struct waiter *w)
 {
-  if (w->world == NULL || w->co == NULL || w->ready || w->world->loop->current == w) return false;
-  if (lua_status(w->co) == LUA_YIELD) return false;
-  waiter_wake(w);
-  return true;
+  loop_push_anchored(L, w);
+  if (block_test(L, -1, NULL) != w) {
+    lua_pushnil(L);
+    return NULL;
+  }
+  lua_getiuservalue(L, -1, WAITER_CO);
+  lua_State *co = lua_tothread(L, -1);
+  return co == w->co ? co : NULL;
+}
+
+bool waiter_is_active(lua_State *co)
+{
+  lua_Debug ar;
+  return lua_status(co) == LUA_OK && lua_getstack(co, 0, &ar) != 0;
+}
+
+bool waiter_wake_closed(lua_State *L, struct waiter *w)
+{
+  if (w->world == NULL || w->co == NULL || w->ready || loop_of(L)->current == w) return false;
+  lua_State *co = waiter_push_coroutine(L, w);
+  bool alive = co != NULL && (lua_status(co) == LUA_YIELD || waiter_is_active(co));
+  lua_pop(L, 2);
+  if (!alive) waiter_wake(w);
+  return w->ready;
 }
 
 static void on_notice(struct letter *l)
@@ -55,9 +75,7 @@ void wait_wake_row(struct list *row)
 
 /* ---- watching --------------------------------------------------------- */
 
-/* A block of watches; its coroutine may be closed by a stranger while they are in use. */
 struct watch_block {
-  struct waiter *waiter; /* who uses it; NULL: nobody */
   size_t room;
   struct watch watches[];
 };
@@ -125,10 +143,12 @@ void waiter_disconnect(struct waiter *w)
   if (w->ready) world_make_unready(w->world, &w->entry);
   w->ready = false;
   if (w->world->idle == w) w->world->idle = NULL;
-  if (list_linked(&w->all)) list_remove(&w->world->tasks, &w->all);
+  bool held = list_linked(&w->all);
+  if (held) list_remove(&w->world->tasks, &w->all);
   w->world = NULL;
   ctx_release(w->context);
   w->context = NULL;
+  if (held) block_release(w);
 }
 
 static void disconnect_all(struct world *w)
@@ -148,9 +168,10 @@ void wait_let_go(struct waiter *w)
     watch->row = NULL;
   }
   w->watch_count = 0;
-  if (w->watches != w->small) LIST_ELEMENT(w->watches, struct watch_block, watches)->waiter = NULL;
   w->watches = w->small;
   w->watch_room = WATCHES;
+  block_release(w->block);
+  w->block = NULL;
   if (w->armed) ctx_timer_disarm(&w->timer);
   w->armed = false;
   w->what = NULL;
@@ -158,27 +179,20 @@ void wait_let_go(struct waiter *w)
 
 /* ---- many watches ----------------------------------------------------- */
 
-static const char block_metatable;
-
-static int block_gc(lua_State *L)
-{
-  struct watch_block *b = lua_touserdata(L, 1);
-  if (b != NULL && b->waiter != NULL) wait_let_go(b->waiter);
-  return 0;
-}
+static const struct block_kind watches_kind = {NULL, NULL};
+static const struct block_kind main_kind = {NULL, NULL};
 
 struct watch_block *wait_push_block(lua_State *L, size_t n)
 {
-  struct watch_block *b = lua_newuserdatauv(L, sizeof *b + n * sizeof(struct watch), 0);
-  b->waiter = NULL;
+  struct watch_block *b = block_push_new(L, &watches_kind, sizeof *b + n * sizeof(struct watch), 0);
   b->room = n;
-  loop_set_metatable(L, &block_metatable);
+  loop_remember_late(L, b, -1);
   return b;
 }
 
 void wait_use_block(struct waiter *w, struct watch_block *b)
 {
-  b->waiter = w;
+  w->block = block_hold(b);
   w->watches = b->watches;
   w->watch_room = b->room;
 }
@@ -187,7 +201,6 @@ void wait_use_block(struct waiter *w, struct watch_block *b)
 
 void waiter_init(struct waiter *w, struct world *world, lua_State *co)
 {
-  memset(w, 0, sizeof *w);
   w->world = world;
   w->co = co;
   w->top = co;
@@ -251,6 +264,15 @@ struct waiter *wait_begin(lua_State *L, const char *what)
   return w;
 }
 
+struct waiter *wait_begin_copied(lua_State *L, const char *what)
+{
+  struct waiter *w = wait_begin(L, "");
+  strncpy(w->text, what, sizeof w->text - 1);
+  w->what = w->text;
+  w->in_library = true;
+  return w;
+}
+
 /* ---- parking ---------------------------------------------------------- */
 
 static int resumed(lua_State *L, int status, lua_KContext context);
@@ -267,7 +289,7 @@ static int resumed(lua_State *L, int status, lua_KContext context)
 {
   (void)status;
   struct waiter *w = (struct waiter *)context;
-  if (loop_of(L)->current != w || w->ready) {
+  if (loop_of(L)->current != w || L != w->top || w->ready) {
     lua_pushnil(L);
     lua_pushliteral(L, "this coroutine is a task of ctx, which waits; only its loop resumes it");
     return lua_yieldk(L, 2, context, resumed);
@@ -279,10 +301,11 @@ static int resumed(lua_State *L, int status, lua_KContext context)
 
 static int park_main(lua_State *L, struct waiter *w, wait_step *step)
 {
-  struct loop *l = w->world->loop;
+  struct loop *l = block_hold(loop_of(L)); /* and with it 'w' */
   lua_State *top = w->top;
   w->top = L;
   l->driving = true;
+  l->entering = true;
   l->main_ready = false;
   lua_pushcfunction(L, drive);
   int status = lua_pcall(L, 0, 0, 0);
@@ -290,11 +313,11 @@ static int park_main(lua_State *L, struct waiter *w, wait_step *step)
   l->current = NULL;
   w->top = top;
   wait_let_go(w);
-  if (status != LUA_OK) {
-    if (w->ready) world_make_unready(w->world, &w->entry);
-    w->ready = false;
-    return lua_error(L);
-  }
+  if (w->ready) world_make_unready(w->world, &w->entry);
+  w->ready = false;
+  block_release(l);
+  if (status != LUA_OK) return lua_error(L);
+  if (loop_find(L) != l) return loop_refuse(L);
   return step(L, w);
 }
 
@@ -318,15 +341,13 @@ void wait_open(lua_State *L)
 {
   struct loop *l = loop_of(L);
   if (l->main != NULL) return;
-  lua_createtable(L, 0, 1);
-  lua_pushcfunction(L, block_gc);
-  lua_setfield(L, -2, "__gc");
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &block_metatable);
-  struct waiter *w = lua_newuserdatauv(L, sizeof *w, 0);
+  block_open(L, &watches_kind);
+  block_open(L, &main_kind);
+  struct waiter *w = block_push_new(L, &main_kind, sizeof *w, 0);
   waiter_init(w, l->world, NULL);
   w->entry.run = run_main;
   loop_anchor(L, w, -1);
-  lua_pop(L, 1);
-  l->main = w;
+  lua_pop(L, 3);
+  l->main = block_hold(w);
   l->disconnect = disconnect_all;
 }

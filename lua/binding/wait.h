@@ -40,8 +40,13 @@ struct watch {
 
 enum { WATCHES = 2 }; /* enough for all but select */
 
-/* User values of a task's userdata: the handle of its context, and its name if it has one. */
-enum { WAITER_CONTEXT = 1, WAITER_NAME, WAITER_VALUES = WAITER_NAME };
+/* User values of a task's userdata: the handle of its context, its name if it has one, its
+ * coroutine. */
+enum { WAITER_CONTEXT = 1, WAITER_NAME, WAITER_CO, WAITER_VALUES = WAITER_CO };
+
+enum { WHAT_SIZE = 24 };
+
+/* A block; who lies in a world's tasks is held by that. */
 
 struct waiter {
   struct entry entry;   /* first: the loop runs it */
@@ -49,9 +54,11 @@ struct waiter {
   struct list_link all; /* in the world's tasks, until it has ended */
   ctx_context *context; /* the current one: a reference of the task; NULL: it never ends */
   lua_Integer number;   /* of the task, counted from 1 */
-  lua_State *co;        /* the coroutine of the task; NULL: the main thread */
+  lua_State *co;        /* the coroutine of the task; NULL: the main thread. To be compared:
+                         * followed is what waiter_push_coroutine gives */
   lua_State *top;       /* what of it runs: 'co', or a coroutine of ctx.wrap inside it */
   const char *what;     /* for reports: the function it waits in; NULL: it does not wait */
+  char text[WHAT_SIZE]; /* where that was given by a script */
   bool in_library;      /* that one is ours, in Lua: a report names its caller */
   wait_step *step;
   bool ready;       /* in the ready row */
@@ -62,8 +69,9 @@ struct waiter {
   int64_t until_ns; /* the limit of the present wait */
   ctx_timer timer;
   struct watch small[WATCHES];
-  struct watch *watches; /* 'small', or in a userdata on the waiter's stack */
-  size_t watch_count;    /* those in use */
+  struct watch *watches;     /* 'small', or those of */
+  struct watch_block *block; /* held; or NULL */
+  size_t watch_count;        /* those in use */
   size_t watch_room;
 };
 
@@ -76,8 +84,17 @@ struct waiter *waiter_current(lua_State *L);
  * ours in Lua, whose caller is to be named, where 'in_library'. */
 struct waiter *wait_check(lua_State *L, const char *what, bool in_library);
 
-/* The same, and the wait begins. 'what' must live as long. */
+/* The same, and the wait begins. 'what' must live as long; or is copied. */
 struct waiter *wait_begin(lua_State *L, const char *what);
+struct waiter *wait_begin_copied(lua_State *L, const char *what);
+
+/* Pushes the userdata of the task 'w' and its coroutine, found alive, or NULL: a script has
+ * taken away what kept them. */
+lua_State *waiter_push_coroutine(lua_State *L, const struct waiter *w);
+
+/* True: 'co' can neither be resumed nor has it ended: it has resumed another, or a stranger
+ * closes it and its <close> variables run. Its stack is not to be touched. */
+bool waiter_is_active(lua_State *co);
 
 /* What may wake 'w'. The first raises, with all let go, where nothing can tell the end of 'c':
  * its engine is closed, or its thread cannot be started. */
@@ -88,8 +105,7 @@ void wait_until(struct waiter *w, int64_t deadline_ns); /* CTX_NEVER: no limit *
 /* Raises the error for a context to which no hook can be attached, for the errno 'refused'. */
 int wait_refuse_context(lua_State *L, ctx_context *c, int refused);
 
-/* Room for more watches: pushes a userdata, which must stay where it is; gives it to a wait
- * that has begun. */
+/* Room for more watches: pushes a userdata; gives it to a wait that has begun. */
 struct watch_block;
 struct watch_block *wait_push_block(lua_State *L, size_t n);
 void wait_use_block(struct waiter *w, struct watch_block *b);
@@ -104,12 +120,12 @@ void waiter_wake(struct waiter *w);
 void waiter_yield(struct waiter *w);
 
 /* Wakes a task whose coroutine was closed by a stranger while it waited: its turn ends it. */
-bool waiter_wake_closed(struct waiter *w);
+bool waiter_wake_closed(lua_State *L, struct waiter *w);
 
-/* Wakes all whose watches lie in 'row'. */
+/* Wakes all whose watches lie in 'row'; also before the row goes. */
 void wait_wake_row(struct list *row);
 
-/* Takes 'w' off everything but Lua's own references; may be called twice. */
+/* Takes 'w' off everything, and lets go of it: a task may be gone then. */
 void waiter_disconnect(struct waiter *w);
 
 /* Lets go of everything that 'w' waits on. */
