@@ -118,6 +118,7 @@ TEST(readable_by_a_question)
 {
   struct world w;
   ctx_context *c = ctx_with_timeout(host(&w), 50);
+  ctx_context *late = ctx_with_timeout(ctx_engine_background(w.engine), 50);
   int fd = fd_of(c);
   w.now_ns = 49;
   CHECK(!ctx_done(c));
@@ -126,6 +127,8 @@ TEST(readable_by_a_question)
   CHECK(!readable(fd));
   CHECK(ctx_done(c));
   CHECK(readable(fd));
+  CHECK(readable(fd_of(late))); /* to ask for it is a question */
+  ctx_release(late);
   ctx_release(c);
   world_close(&w);
 }
