@@ -424,13 +424,20 @@ static ctx_context *asked_between; /* by a handler that comes before the next ti
 
 typedef int settime_fn(int, int, const struct itimerspec *, struct itimerspec *);
 
+static union {
+  void *object;
+  settime_fn *function;
+} next;
+
+/* Looked up before any signal comes: a handler may not take the lock of dlsym. */
+__attribute__((constructor)) static void find_next(void)
+{
+  next.object = dlsym(RTLD_NEXT, "timerfd_settime");
+}
+
 /* Stands before that of the system. */
 int timerfd_settime(int fd, int flags, const struct itimerspec *at, struct itimerspec *before)
 {
-  union {
-    void *object;
-    settime_fn *function;
-  } next = {.object = dlsym(RTLD_NEXT, "timerfd_settime")};
   ctx_context *c = asked_between;
   asked_between = NULL;
   if (c != NULL) CHECK(ask(c));
