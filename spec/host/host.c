@@ -257,6 +257,31 @@ TEST(pushes)
   close_all(L, root, e);
 }
 
+/* The state has handles for these, which are neither another's nor made twice. */
+static void check_roots(lua_State *L)
+{
+  state_run(L, "background, todo = ctx.background(), ctx.todo()");
+  ctx_context *todo = state_take(L, "todo"), *background = state_take(L, "background");
+  CHECK(background == ctx_engine_background(ctx_engine_of(background)));
+  CHECK(todo == ctx_engine_todo(ctx_engine_of(background)));
+  state_give(L, background, "assert(rawequal(..., ctx.background()))");
+  state_give(L, todo, "assert(rawequal(..., ctx.todo()) and tostring(...) == 'context.TODO')");
+  ctx_release(background);
+  ctx_release(todo);
+}
+
+TEST(pushes_roots)
+{
+  ctx_engine *e = open_engine();
+  ctx_context *root = root_of(e);
+  lua_State *L = state_open(NULL);
+  check_roots(L);
+  lua_close(L);
+  L = state_open(root);
+  check_roots(L);
+  close_all(L, root, e);
+}
+
 TEST(outlives)
 {
   ctx_engine *e = open_engine();
@@ -599,6 +624,7 @@ static const struct test tests[] = {
   T(refuses, "what cannot be opened is refused with a clear text"),
   T(copies, "another copy of the library is refused"),
   T(pushes, "a context has one value in a state"),
+  T(pushes_roots, "the roots of an engine are those of the script"),
   T(outlives, "F8 values and their keys stay with a context that only C holds"),
   T(survives_its_state, "a context outlives the state that has made it"),
   T(keys, "a script reads what the host keeps under a key of C"),
