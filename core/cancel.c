@@ -2,10 +2,9 @@
 
 #include "cancel.h"
 
-/* What follows from the end of 'c', in the same section of its lock. */
-static void settle_locked(ctx_context *c, struct hook_batch *batch)
+/* 'c', which is done, need not be ended at its deadline. */
+static void disarm(ctx_context *c)
 {
-  hook_collect_locked(c, batch);
   if (c->node.kind == NODE_DEADLINE) engine_disarm(c->engine, &deadline_context_of(c)->wish);
 }
 
@@ -15,7 +14,8 @@ static void end_below(ctx_context *c, struct hook_batch *batch, struct list *dea
   struct node *n = &c->node;
   while ((n = tree_next(&c->node, n, dead)) != NULL) {
     node_inherit(n, node_origin(&c->node));
-    settle_locked(context_of_node(n), batch);
+    hook_collect_locked(context_of_node(n), batch);
+    disarm(context_of_node(n));
     CTX__UNLOCK(&n->lock);
   }
 }
@@ -37,10 +37,11 @@ static bool end_tree(ctx_context *c, uint32_t err, ctx_cause *cause, struct hook
   if (live) {
     c->node.end.cause = cause;
     CTX__STORE(&c->node.state, err);
-    settle_locked(c, batch);
+    hook_collect_locked(c, batch);
   }
   CTX__UNLOCK(&c->node.lock);
   if (live && walk) end_below(c, batch, dead);
+  if (live) disarm(c); /* last: to the driver something is due until all hooks lie in its queue */
   if (walk) tree_walk_end(tree);
   return live;
 }

@@ -106,9 +106,10 @@ static struct handle *climb(lua_State *L)
   return can_end(h) ? h : NULL;
 }
 
-void anchor_hook(lua_State *L, int handle, int hook)
+/* hook(handle, hook), protected. Who is among the children of a parent is held by all above. */
+static int hook_protected(lua_State *L)
 {
-  luaL_checkstack(L, 10, NULL);
+  const int handle = 1, hook = 2;
   add(L, handle, EXTRA_HOOKS, hook);
   lua_pushvalue(L, handle);
   struct handle *h = handle_test(L, -1);
@@ -120,7 +121,20 @@ void anchor_hook(lua_State *L, int handle, int hook)
     if (h != NULL) known = add(L, -1, EXTRA_CHILDREN, -2);
     lua_remove(L, -2);
   }
-  lua_pop(L, 1);
+  return 0;
+}
+
+void anchor_hook(lua_State *L, int handle, int hook)
+{
+  handle = lua_absindex(L, handle);
+  hook = lua_absindex(L, hook);
+  luaL_checkstack(L, 10, NULL);
+  lua_pushcfunction(L, hook_protected);
+  lua_pushvalue(L, handle);
+  lua_pushvalue(L, hook);
+  if (lua_pcall(L, 2, 0, 0) == LUA_OK) return;
+  anchor_release(L, handle, hook);
+  lua_error(L);
 }
 
 void anchor_release(lua_State *L, int handle, int hook)
@@ -143,10 +157,10 @@ void anchor_hold(lua_State *L, int index)
 {
   struct handle *h = handle_check(L, index);
   luaL_checkstack(L, 10, NULL);
+  if (can_end(h) && !(is_empty(L, index, EXTRA_HOOKS) && is_empty(L, index, EXTRA_CHILDREN))) {
+    lua_pushvalue(L, index);
+    anchor_in_world(L, true);
+    lua_pop(L, 1);
+  }
   h->is_held = true;
-  if (!can_end(h)) return;
-  if (is_empty(L, index, EXTRA_HOOKS) && is_empty(L, index, EXTRA_CHILDREN)) return;
-  lua_pushvalue(L, index);
-  anchor_in_world(L, true);
-  lua_pop(L, 1);
 }

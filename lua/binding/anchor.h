@@ -20,7 +20,8 @@
 
 #include <lua.h>
 
-/* Puts the hook at 'hook' on the handle at 'handle'; takes it off again. */
+/* Puts the hook at 'hook' on the handle at 'handle', or raises, and nothing has changed; takes
+ * it off again. */
 void anchor_hook(lua_State *L, int handle, int hook);
 void anchor_release(lua_State *L, int handle, int hook);
 

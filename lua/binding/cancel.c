@@ -85,7 +85,7 @@ static void keep_cause(lua_State *L, int index, int cause, struct link *link)
   lua_rawseti(L, -2, EXTRA_CAUSE);
   lua_pop(L, 1);
   loop_remember(L, link, index);
-  if (h->is_shared) link_share(L, link, cause, 0);
+  if (h->is_shared) link_share(L, &h->given, cause, 0);
 }
 
 /* The end comes first: nothing that may fail for want of memory comes before it. */
@@ -161,8 +161,9 @@ static struct handle *push_deadline(lua_State *L, ctx_cause **cause)
   struct handle *h = handle_push_new(L, HANDLE_DEADLINE, 1, HANDLE_PAYLOAD);
   lua_pushvalue(L, 3);
   lua_setiuservalue(L, -2, HANDLE_PAYLOAD);
-  struct link *link = h->link = link_new(NULL);
-  if (link != NULL) loop_remember(L, link, -1);
+  h->link = link_new(NULL);
+  if (h->link != NULL) loop_remember(L, h->link, -1);
+  struct link *link = h->link; /* what a finalizer that has run meanwhile has left */
   h->link = NULL;
   *cause = link != NULL ? new_cause(L, 3, link) : NULL;
   if (*cause == NULL) luaL_error(L, "not enough memory");

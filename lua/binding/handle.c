@@ -119,7 +119,7 @@ static void push_new_background(lua_State *L, struct world *w)
   bool is_host = !w->is_virtual && given != NULL;
   ctx_engine *e = loop_engine(L);
   ctx_context *root = ctx_engine_background(is_host ? ctx_engine_of(given) : e);
-  if (is_host) loop_remember(L, root, -1);
+  if (!w->is_virtual) loop_remember(L, root, -1);
   handle_fill(L, h, w->is_virtual ? ctx_with_cancel(root) : ctx_retain(root));
 }
 
@@ -131,7 +131,12 @@ static void push_new_todo(lua_State *L)
   lua_setiuservalue(L, -2, HANDLE_PAYLOAD);
   struct handle *background = handle_live(L, -2); /* a finalizer may have run */
   if (background == NULL) loop_refuse(L);
-  handle_fill(L, h, ctx_retain(background->context));
+  ctx_context *c = background->context;
+  if (!loop_of(L)->world->is_virtual) {
+    c = ctx_engine_todo(ctx_engine_of(c));
+    loop_remember(L, c, -1);
+  }
+  handle_fill(L, h, ctx_retain(c));
   lua_remove(L, -2);
 }
 

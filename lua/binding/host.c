@@ -137,12 +137,12 @@ static void share_links(lua_State *L, const struct handle *h)
   if (h->link != NULL) {
     lua_getiuservalue(L, top, HANDLE_PAYLOAD);
     if (h->kind == HANDLE_VALUE) lua_getiuservalue(L, top, HANDLE_KEY);
-    link_share(L, h->link, top + 1, h->kind == HANDLE_VALUE ? top + 2 : 0);
+    link_share(L, &h->link, top + 1, h->kind == HANDLE_VALUE ? top + 2 : 0);
     lua_settop(L, top);
   }
   if (h->given != NULL && lua_getiuservalue(L, top, HANDLE_EXTRA) == LUA_TTABLE) {
     lua_rawgeti(L, -1, EXTRA_CAUSE);
-    link_share(L, h->given, -1, 0);
+    link_share(L, &h->given, -1, 0);
   }
   lua_settop(L, top);
 }
@@ -180,7 +180,7 @@ static ctx_context *give(lua_State *L, int index)
   loop_remember(L, h->context, index);
   anchor_hold(L, index);
   loop_of(L)->outside = true;
-  return h->context;
+  return handle_check(L, index)->context;
 }
 
 ctx_context *ctx_lua_test(lua_State *L, int arg)

@@ -132,24 +132,35 @@ static void pin(lua_State *L, const struct link *k, int value, int key)
   set_pin(L, k);
 }
 
-void link_share(lua_State *L, struct link *k, int value, int key)
+/* Memory has been asked for, and a finalizer may have run. The share of the link, whose value
+ * is pinned, or NULL: the link, or the loop, is no more, or there is no memory. */
+static struct share *new_share(lua_State *L, const struct link *k, struct link *const *place,
+                               int value)
 {
-  if (k->share != NULL) return;
-  struct loop *l = loop_of(L);
+  struct loop *l = loop_find(L);
+  bool alive = *place == k && l != NULL && l->mailbox != NULL;
+  struct share *s = alive ? copy(L, value) : NULL;
+  if (s != NULL) s->home = l;
+  return s;
+}
+
+void link_share(lua_State *L, struct link *const *place, int value, int key)
+{
+  struct link *k = *place;
+  if (k == NULL || k->share != NULL) return;
   loop_engine(L); /* raises where the box is closed */
   value = lua_absindex(L, value);
   if (key != 0) key = lua_absindex(L, key);
   receive(L);
   pin(L, k, value, key);
-  struct share *s = copy(L, value);
+  struct share *s = new_share(L, k, place, value);
   if (s == NULL) {
     lua_pushnil(L);
     set_pin(L, k);
     luaL_error(L, "not enough memory");
   }
   s->link = k;
-  s->home = l;
-  letter_init(&s->letter, mailbox_retain(l->mailbox), come_home);
+  letter_init(&s->letter, mailbox_retain(s->home->mailbox), come_home);
   k->share = s;
 }
 

@@ -33,9 +33,10 @@ struct link *link_new(struct key *key);
 /* For ctx_with_value and ctx_cause_new: the last that could ask for it has gone. Any thread. */
 void link_drop(void *link);
 
-/* Shares a link of this state, whose value lies at 'value'; what lies at 'key', or 0, is kept
- * as long. Once is enough. Raises where there is no memory. */
-void link_share(lua_State *L, struct link *link, int value, int key);
+/* Shares the link of this state that lies at 'place', unless that is NULL; its value lies at
+ * 'value', and what lies at 'key', or 0, is kept as long. Once is enough. Raises where there is no
+ * memory, or 'place' has become NULL meanwhile: the link is gone. */
+void link_share(lua_State *L, struct link *const *place, int value, int key);
 
 /* Pushes the value that is pinned in this state under the address 'link', which is compared
  * only. False: there is none, and nothing is pushed. */

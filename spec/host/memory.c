@@ -168,6 +168,85 @@ TEST(shared)
     "assert(c:cause() == why and late:cause() == why)\n");
 }
 
+/* ---- a hook that could run is not lost ----------------------------------- */
+
+static void do_well(lua_State *L, const char *script)
+{
+  bool ok = luaL_dostring(L, script) == LUA_OK;
+  CHECK_STR(ok ? "" : lua_tostring(L, -1), "");
+  lua_settop(L, 0);
+}
+
+/* Within 'n' allocations, none of which the collector gives back. */
+static bool try_within(lua_State *L, const char *script, long n)
+{
+  do_well(L, "collectgarbage() collectgarbage 'stop'");
+  CHECK_INT(luaL_loadstring(L, script), LUA_OK);
+  budget = n;
+  bool ok = lua_pcall(L, 0, 0, 0) == LUA_OK;
+  budget = -1;
+  lua_settop(L, 0);
+  do_well(L, "collectgarbage 'restart'");
+  return ok;
+}
+
+static bool hook_within(long n)
+{
+  lua_State *L = open_state();
+  do_well(L, "ran = 0\n"
+             "function hook() stop = c:on_done(function() ran = ran + 1 end) end\n"
+             "c = ctx.background():with_timeout(1000):with_cancel()\n");
+  bool ok = try_within(L, "hook()", n);
+  if (ok) do_well(L, "assert(stop())");
+  do_well(L, "c, stop = nil\n"
+             "collectgarbage() collectgarbage()\n"
+             "local contexts = require 'ctx.core'.counters()\n"
+             "assert(contexts == 0, contexts)\n"
+             "c = ctx.background():with_timeout(0.001):with_cancel():with_cancel()\n");
+  if (!try_within(L, "hook()", n)) do_well(L, "hook()");
+  do_well(L, "c, stop = nil\n"
+             "collectgarbage() collectgarbage()\n"
+             "ctx.sleep(0.002) ctx.sleep(0)\n"
+             "assert(ran == 1, ran)\n");
+  lua_close(L);
+  return ok;
+}
+
+TEST(hooks_stay)
+{
+  long n = 0;
+  while (n < 100 && !hook_within(n)) n++;
+  CHECK(n > 1);
+  CHECK(n < 100);
+}
+
+static bool hold_within(long n)
+{
+  lua_State *L = open_state();
+  do_well(L, "c = ctx.background():with_cancel()\n"
+             "c:on_done(function() ran = true end)\n");
+  bool ok = try_within(L, "give(c)", n);
+  lua_getglobal(L, "c");
+  ctx_context *c = ctx_retain(ctx_lua_check(L, -1));
+  lua_settop(L, 0);
+  do_well(L, "c = nil collectgarbage() collectgarbage()");
+  ctx_cancel(c);
+  ctx_release(c);
+  do_well(L, "ctx.sleep(0.001) ctx.sleep(0) assert(ran)");
+  lua_close(L);
+  return ok;
+}
+
+TEST(holds_stay)
+{
+  long n = 0;
+  while (n < 100 && !hold_within(n)) n++;
+  CHECK(n > 1);
+  CHECK(n < 100);
+}
+
+/* ---- opening --------------------------------------------------------------- */
+
 /* Opens a state within 'n' allocations, and again with all that it takes. */
 static bool open_within(ctx_context *root, long *left, long n)
 {
@@ -213,6 +292,9 @@ static const struct test tests[] = {
   T(tasks, "tasks and channels leave nothing behind without memory"),
   T(virtual_runs, "a run on a virtual clock gives its clock back without memory"),
   T(hooks, "hooks leave nothing behind without memory"),
+  T(hooks_stay,
+    "H7 a hook for which there was no memory leaves nothing behind, and the next stays"),
+  T(holds_stay, "H7 a hook stays where C was given its context by another try"),
 };
 
 int main(int argc, char **argv)

@@ -124,6 +124,30 @@ static void asked_below(void)
   end_deal(d);
 }
 
+/* ---- a question and who asks the engine when to come ---------------------------------- */
+
+static void ask_next(void *arg)
+{
+  struct deal *d = arg;
+  EXPECT(ctx_engine_next(d->engine) <= DEADLINE);
+}
+
+static void due_until_run(void)
+{
+  struct deal *d = new_deal();
+  d->child = ctx_with_cancel(d->timed);
+  ctx_hook *h = ctx_after_func(d->child, count_run, d, 0);
+  TIME_PASSES(DEADLINE);
+  together(d, ask, ask_next, NULL);
+  ask_next(d);
+  ctx_engine_poll(d->engine);
+  one_end(d);
+  EXPECT_INT(d->ran, 1);
+  ctx_hook_release(h);
+  ctx_cause_release(d->early);
+  end_deal(d);
+}
+
 /* ---- the last release and the deadline ------------------------------------------------ */
 
 static void let_go(void *arg)
@@ -180,6 +204,8 @@ const struct scenario expiry_scenarios[] = {
   {"expiry-query", "B8 and so when it is a question that ends it", asked, .bound = COMPLETE,
    .time_passes = true},
   {"expiry-query-below", "B8 and a question below", asked_below, .bound = COMPLETE,
+   .time_passes = true},
+  {"expiry-next", "B8 until the hooks have run something is due", due_until_run, .bound = COMPLETE,
    .time_passes = true},
   {"expiry-release", "the last release and the deadline may meet", released, .bound = COMPLETE,
    .time_passes = true},
