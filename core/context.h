@@ -5,9 +5,9 @@
  * is read without a lock.
  *
  * Always true: the effective deadline of a context is the earliest of its own
- * wish and that of the node it hangs on; where the engine is driven and open, its
- * entry is armed exactly while it is live and its own wish is the earlier one. A done
- * context has no hooks.
+ * wish and that of the node it hangs on; where the engine is open, its entry is
+ * armed while it is live and its own wish is the earlier one, and no longer once who has ended
+ * it comes back. A done context has no hooks.
  *
  * Knows tree.h, engine.h and all below them; cancel.h ends it, hook.h runs at the end.
  */

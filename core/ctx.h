@@ -22,7 +22,7 @@
  *             "borrows": neither; it need only live through the call, or as
  *             long as is said.
  *   fails     A constructor that fails gives NULL with errno, and nothing has
- *             changed. What cancels, fires, wakes, stops or releases cannot fail
+ *             changed. In a forked child that may be ECHILD: see ctx_engine_open. What cancels, fires, wakes, stops or releases cannot fail
  *             and allocates nothing.
  *   threads   Any thread, at any time, unless a contract says otherwise. No
  *             lock of the engine is held while a function of yours runs.
