@@ -246,6 +246,7 @@ run-lint:
 # ---- installing ------------------------------------------------------------
 
 PREFIX     ?= /usr/local
+$(if $(filter /%,$(firstword $(PREFIX))),,$(error PREFIX=$(PREFIX): an absolute path, please))
 LIBDIR     ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 # The names of LuaRocks, which calls module and install-module.

@@ -75,7 +75,7 @@ local rows = {
     .. "lua/binding/error.h" },
   { "lua/binding/wrap.[ch]", "lua/binding/wait.h" },
   { "lua/binding/host.[ch]", "lua/ctx_lua.h lua/binding/handle.h lua/binding/anchor.h "
-    .. "lua/binding/value.h lua/binding/link.h" },
+    .. "lua/binding/value.h lua/binding/link.h lua/binding/error.h" },
   { "lua/binding/module.c", "lua/binding/*.h core/platform.h" },
 
   { "lua/ctx.lua", "ctx.core lua/ctx/*.lua" },

@@ -139,7 +139,8 @@ CTX_API const char *ctx_strerror(int err);
  *
  *   owns     borrows
  *   fails    never; as ctx_err: 0 says that 'c' lives, and the time has passed. In a
- *            forked child of an engine with a thread it does not block
+ *            forked child of an engine with a thread it does not block: there 0 comes at
+ *            once, and a loop that waits again would spin
  *   threads  any; in a hook it keeps waiting all that comes after that hook
  */
 CTX_API int ctx_wait(ctx_context *c, int64_t timeout_ns);
@@ -147,13 +148,15 @@ CTX_API int ctx_wait(ctx_context *c, int64_t timeout_ns);
 /*
  * ctx_fd: a descriptor that is readable once 'c' is done, for ever: for poll, epoll and
  * the like. The kernel knows the deadline, so that no driver need run. Do not read it.
- * While another thread is just ending 'c', ctx_done may say so a moment before it.
+ * While another thread is just ending 'c', ctx_done may say so a moment before it. That of
+ * a context that never ends is never readable. After a fork a child asks for it again.
  *
  *   owns     gives nothing: it is the context's, made at the first call and closed with it;
  *            contexts that end as one share it
- *   fails    -1, errno EMFILE, ENOMEM and the like; EAGAIN, where the kernel cannot know
- *            the deadline (not Linux, or another clock) and there is no driver;
- *            ECANCELED: nor can there be one, as the engine is closed; ECHILD
+ *   fails    -1, errno EMFILE, ENOMEM and the like; ECHILD: the engine's thread lives in
+ *            the parent process. Where the kernel cannot know the deadline (not Linux, or
+ *            another clock) a driver must: EAGAIN, its thread cannot be started;
+ *            ECANCELED, the engine is closed
  *   threads  any
  */
 CTX_API int ctx_fd(ctx_context *c);
@@ -271,8 +274,10 @@ CTX_API bool ctx_cancel_cause(ctx_context *c, ctx_cause *cause);
  *
  *   owns     borrows: somebody must hold 'c' while handlers can run that name it; from
  *            true on the driver holds it, too
- *   fails    false: 'c' is done or has no end of its own; or its engine has no driver
- *            that runs (ctx_engine_start), is closed, or is to cancel 16 others first
+ *   fails    false: 'c' is done or has no end of its own; or its engine is closed, is to
+ *            cancel 16 others first, or has a thread that has not started: call
+ *            ctx_engine_start(ctx_engine_of(c)) before the handler is installed. An engine
+ *            without a thread cancels it at the next poll or advance
  *   threads  any, and in signal handlers; keeps errno
  */
 CTX_API bool ctx_cancel_from_signal(ctx_context *c);
@@ -292,7 +297,8 @@ CTX_API ctx_cause *ctx_cause_new(const char *text, size_t len, int code, void *d
 CTX_API ctx_cause *ctx_cause_retain(ctx_cause *cause);
 CTX_API void ctx_cause_release(ctx_cause *cause);
 
-/* What the cause was made of. The text ends with a NUL; 'len' may be NULL. */
+/* What the cause was made of; it must not be NULL, as that of a live context is. The text ends
+ * with a NUL; 'len' may be NULL. */
 CTX_API const char *ctx_cause_text(const ctx_cause *cause, size_t *len);
 CTX_API int ctx_cause_code(const ctx_cause *cause);
 CTX_API void *ctx_cause_data(const ctx_cause *cause);
@@ -352,7 +358,8 @@ CTX_API bool ctx_hook_stop(ctx_hook *h);
  * thread, and will not. Called inside a hook or timer, of whatever engine, it
  * does not wait, and answers as ctx_hook_stop: two hooks cannot wait for each other.
  *
- *   owns     borrows; since its init 'h' was attached in one engine only, which is not gone
+ *   owns     borrows; since its init 'h' was attached in one engine only (one of
+ *            ctx_after_func is), of which a context still lives, or which is open
  *   threads  any; waits for the function when it runs
  */
 CTX_API bool ctx_hook_stop_wait(ctx_hook *h);
@@ -450,8 +457,8 @@ CTX_API int ctx_engine_start(ctx_engine *e);
  * attached to: stop those on contexts that nobody is going to end.
  *
  *   owns     takes 'e' when it succeeds
- *   fails    0; EDEADLK: called from a hook or timer of this engine; EINVAL: of
- *            the default engine; ECHILD: its thread lives in the parent process
+ *   fails    0; EINVAL: it is the default engine; EDEADLK: called from a hook or timer
+ *            of this engine; ECHILD: its thread lives in the parent process
  *   threads  no other call that names 'e' may be under way; calls that name its contexts
  *            may; waits for its thread, and so for the hook or timer that runs there
  */

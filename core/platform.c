@@ -13,7 +13,7 @@
 #include <sys/timerfd.h>
 #endif
 
-_Thread_local struct ctx__self ctx__self;
+CTX__TLS struct ctx__self ctx__self;
 
 /* ---- time --------------------------------------------------------------- */
 

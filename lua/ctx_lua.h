@@ -1,15 +1,21 @@
 /*
  * ctx_lua - contexts between C and the Lua states of a host
  *
- * A host links the module for Lua with its own libctx, gives each of its states a
- * context, and so the script there ends when that does: all of its waits raise,
- * and its tasks are told.
+ * A host links the module for Lua with its own libctx, and gives each of its states a
+ * context, its root: the script there is to end when that does.
  *
  *     lua_State *L = luaL_newstate();
  *     luaL_openlibs(L);
- *     if (ctx_lua_open(L, request) != LUA_OK) return failed(lua_tostring(L, -1));
- *     luaL_dofile(L, "handler.lua");           -- local ctx = require "ctx"
+ *     int status = ctx_lua_open(L, request);
+ *     if (status == LUA_OK) status = luaL_dofile(L, "handler.lua"); // local ctx = require "ctx"
+ *     if (status != LUA_OK && ctx_lua_err(L, -1) == 0) complain(luaL_tolstring(L, -1, NULL));
  *     lua_close(L);
+ *
+ * When the root ends, the waits of the main thread that name no context (ctx.sleep, ch:recv)
+ * raise its err. A wait that names one (c:sleep, c:wait) looks at that alone, and answers;
+ * one on ctx.background() goes on. A script that computes asks c:check() now and then. Tasks
+ * run while something waits: ctx.run(function(root) ... end) joins them all, also after
+ * the end; those that are left when the state closes are dropped, with a warning (lua_warning).
  *
  * What holds for every function here:
  *
@@ -24,9 +30,9 @@
  *             closed nobody else can wait for those contexts. What is to be shared had better
  *             live below a root. c:on_done of a deadline needs who drives its engine, as all
  *             hooks do; a wait does not.
- *   errors    ctx_lua_open and ctx_lua_set_key raise nothing: they answer as lua_pcall
- *             does, and may be called from anywhere. The others raise, and are for
- *             functions that Lua has called.
+ *   errors    ctx_lua_open, ctx_lua_set_key and ctx_lua_err raise nothing, and may be
+ *             called from anywhere; the first two answer as lua_pcall does. The others
+ *             raise, and are for functions that Lua has called.
  *   copies    All copies of this library in a process are strangers to each other: a
  *             state belongs to the copy that was there first, and takes contexts of
  *             that copy only. What has another one is refused.
@@ -115,6 +121,13 @@ static inline void ctx_lua_push(lua_State *L, ctx_context *c)
  */
 CTX_API ctx_context *ctx_lua_check(lua_State *L, int arg);
 CTX_API ctx_context *ctx_lua_test(lua_State *L, int arg);
+
+/*
+ * ctx_lua_err: CTX_CANCELED or CTX_DEADLINE_EXCEEDED, where the value at 'index' is that error
+ * of ctx: what a script raises that has been ended. 0: it is another value. Such an error is a
+ * userdata: luaL_tolstring gives its text.
+ */
+CTX_API int ctx_lua_err(lua_State *L, int index);
 
 /*
  * ctx_lua_set_key: from now on c:value(name) in 'L' is what C has put into c or above it

@@ -38,6 +38,7 @@ run() {
   [ $skip = 0 ] || printf ', %d skipped' $skip
   [ $bad = 0 ] || printf ', %d NOT OK:' $bad
   echo
+  [ $skip = 0 ] || grep '^skip - ' "$log"
   [ $bad = 0 ] || grep -v '^ok - ' "$log"
   passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
 }

@@ -2,6 +2,7 @@
 
 #include "anchor.h"
 #include "ctx_lua.h"
+#include "error.h"
 #include "handle.h"
 #include "host.h"
 #include "link.h"
@@ -75,7 +76,7 @@ static void set_root(lua_State *L, ctx_context *root)
   struct loop *l = loop_of(L);
   loop_engine(L);
   if (l->root != root && (was_open || l->root != NULL))
-    luaL_error(L, "ctx has been loaded in this Lua state already, without this root");
+    luaL_error(L, "ctx has been opened in this Lua state already, with another root or none");
   if (l->root == root) return;
   l->root = ctx_retain(root);
   l->outside = true;
@@ -194,6 +195,11 @@ ctx_context *ctx_lua_check(lua_State *L, int arg)
   check_open(L);
   handle_check(L, arg);
   return give(L, arg);
+}
+
+int ctx_lua_err(lua_State *L, int index)
+{
+  return error_code(L, index);
 }
 
 /* ---- values of the host ---------------------------------------------------------- */

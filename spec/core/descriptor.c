@@ -416,6 +416,7 @@ static const struct test tests[] = {
 
 int main(int argc, char **argv)
 {
+  if (no_proc("descriptor")) return 0;
   threads_at_rest();
   return check_run("descriptor", tests, sizeof tests / sizeof *tests, argc, argv);
 }

@@ -656,6 +656,7 @@ static const struct test tests[] = {
 
 int main(int argc, char **argv)
 {
+  if (no_proc("driver")) return 0;
   threads_at_rest();
   return check_run("driver", tests, sizeof tests / sizeof *tests, argc, argv);
 }

@@ -498,5 +498,6 @@ static const struct test tests[] = {
 
 int main(int argc, char **argv)
 {
+  if (no_proc("interrupt")) return 0;
   return check_run("interrupt", tests, sizeof tests / sizeof *tests, argc, argv);
 }

@@ -84,6 +84,15 @@ static inline int entries(const char *path)
   return n;
 }
 
+/* True where the system does not show a process its threads and descriptors, which is told: then
+ * the tests of 'subject' are left out. */
+static inline bool no_proc(const char *subject)
+{
+  bool none = access("/proc/self/task", F_OK) != 0 || access("/proc/self/fd", F_OK) != 0;
+  if (none) printf("skip - %s: there is no /proc here to count threads and descriptors\n", subject);
+  return none;
+}
+
 /* How many threads the process has; one that was joined may be seen a little longer. */
 static inline int threads(void)
 {

@@ -421,6 +421,7 @@ static const struct test tests[] = {
 
 int main(int argc, char **argv)
 {
+  if (no_proc("wait")) return 0;
   threads_at_rest();
   return check_run("wait", tests, sizeof tests / sizeof *tests, argc, argv);
 }

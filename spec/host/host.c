@@ -94,6 +94,23 @@ TEST(opens)
   close_all(L, root, e);
 }
 
+TEST(tells_an_end)
+{
+  ctx_engine *e = open_engine();
+  ctx_context *root = root_of(e);
+  lua_State *L = state_open(root);
+  ctx_cancel(root);
+  CHECK(luaL_dostring(L, "ctx.sleep(1)") != LUA_OK);
+  CHECK_INT(ctx_lua_err(L, -1), CTX_CANCELED);
+  CHECK_STR(luaL_tolstring(L, -1, NULL), "context canceled");
+  CHECK(luaL_dostring(L, "error 'context canceled'") != LUA_OK);
+  CHECK_INT(ctx_lua_err(L, -1), 0);
+  CHECK(luaL_dostring(L, "error(ctx.DEADLINE_EXCEEDED)") != LUA_OK);
+  CHECK_INT(ctx_lua_err(L, -1), CTX_DEADLINE_EXCEEDED);
+  lua_settop(L, 0);
+  close_all(L, root, e);
+}
+
 TEST(ends)
 {
   ctx_engine *e = open_engine();
@@ -152,12 +169,12 @@ TEST(refuses)
   CHECK_INT(ctx__lua_open(L, root, "0.0.0 of another copy", CTX__LUA_ABI), LUA_ERRRUN);
   lua_settop(L, 0);
   CHECK_INT(ctx_lua_open(L, root), LUA_OK);
-  check_refusal(L, other, "already, without this root");
-  check_refusal(L, NULL, "already, without this root");
+  check_refusal(L, other, "already, with another root or none");
+  check_refusal(L, NULL, "already, with another root or none");
   lua_close(L);
   L = state_open(NULL);
   state_run(L, "assert(ctx.root() == ctx.background())");
-  check_refusal(L, root, "already, without this root");
+  check_refusal(L, root, "already, with another root or none");
   CHECK_INT(ctx_lua_open(L, NULL), LUA_OK);
   lua_close(L);
   ctx_release(other);
@@ -621,6 +638,7 @@ TEST(finalized_meanwhile)
 static const struct test tests[] = {
   T(opens, "ctx.root() is what the host has given"),
   T(ends, "all waits of a script raise when its root has ended"),
+  T(tells_an_end, "an error that says that a script was ended is known in C"),
   T(refuses, "what cannot be opened is refused with a clear text"),
   T(copies, "another copy of the library is refused"),
   T(pushes, "a context has one value in a state"),

@@ -194,17 +194,34 @@ static bool run_planted(void)
   return r.failed;
 }
 
-/* a3b12 as aaabbbbbbbbbbbb */
+/* a3b12 as aaabbbbbbbbbbbb. What is no such string ends the program. */
 static size_t parse(const char *s, uint8_t *choices, size_t max)
 {
   size_t n = 0;
+  const char *whole = s;
   while (islower((unsigned char)*s)) {
     char *end;
     uint8_t t = (uint8_t)(*s - 'a');
-    for (long times = strtol(s + 1, &end, 10); times > 0 && n < max; times--) choices[n++] = t;
+    long times = strtol(s + 1, &end, 10);
+    if (times <= 0) break;
+    for (; times > 0 && n < max; times--) choices[n++] = t;
     s = end;
   }
-  return n;
+  if (*s == '\0') return n;
+  fprintf(stderr, "not a schedule, which is like a3b12: %s\n", whole);
+  exit(2);
+}
+
+/* How many of the 'n' choices were followed in the run that is over: others may have been
+ * impossible, where the sources are no longer what they were. */
+static size_t followed(const uint8_t *choices, size_t n)
+{
+  static uint8_t made[STEPS];
+  static char string[4 * STEPS];
+  search_print(string, sizeof string);
+  size_t steps = parse(string, made, STEPS), i = 0;
+  while (i < n && i < steps && made[i] == choices[i]) i++;
+  return i;
 }
 
 static bool replay(const char *string)
@@ -216,7 +233,9 @@ static bool replay(const char *string)
   time_passes = scenario->time_passes;
   run_once(choices, n);
   if (verdict.failed) print_failure();
-  return !verdict.failed;
+  size_t until = followed(choices, n);
+  if (until < n) printf("    the schedule cannot be followed from step %zu on\n", until + 1);
+  return !verdict.failed && until == n;
 }
 
 /* ---- all ------------------------------------------------------------------------------ */

@@ -20,7 +20,11 @@ case ${REPLAY-} in
 planted/*)
   bug=${REPLAY#planted/} string=${REPLAY##*:}
   bug=${bug%%:*}
-  exec "$folder/planted/$bug" "$(scenario_of "$bug"):$string"
+  [ -f "$here/$bug.patch" ] || { echo "there is no planted bug $bug" >&2; exit 2; }
+  "$folder/planted/$bug" "$(scenario_of "$bug"):$string" >"$folder/log"
+  status=$?
+  sed "/steps,/s|REPLAY=[^:]*|REPLAY=planted/$bug|" "$folder/log"
+  exit $status
   ;;
 *) exec "$folder/explore" "$REPLAY" ;;
 esac
