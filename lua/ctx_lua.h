@@ -24,7 +24,12 @@
  *             at any time, also while the script waits.
  *   engines   Contexts may be of any engine on the monotonic clock. Children that a
  *             script makes live in the engine of their parent. For its sleeps and limits
- *             each state has an engine of its own, without a thread.
+ *             each state has an engine of its own, without a thread. Without a root that is
+ *             where the contexts of a script live: then hooks of C there, which are not inline,
+ *             run only while that script waits, up to a second late; and once the state is
+ *             closed nobody else can wait for those contexts. What is to be shared had better
+ *             live below a root. c:on_done of a deadline needs who drives its engine, as all
+ *             hooks do; a wait does not.
  *   errors    ctx_lua_open, ctx_lua_set_key and ctx_lua_err raise nothing, and may be
  *             called from anywhere; the first two answer as lua_pcall does. The others
  *             raise, and are for functions that Lua has called.

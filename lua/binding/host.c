@@ -50,6 +50,7 @@ static bool is_open(lua_State *L)
 /* Raises where this state cannot be used: before anything else is touched. */
 static struct loop *check_open(lua_State *L)
 {
+  luaL_checkstack(L, 4, NULL);
   if (!is_open(L)) luaL_error(L, "ctx is not open in this Lua state: call ctx_lua_open first");
   loop_engine(L);
   return loop_of(L);
