@@ -20,8 +20,33 @@ static void end_below(ctx_context *c, struct hook_batch *batch, struct list *dea
   }
 }
 
-/* Ends 'c' and all below it, unless it is done. Takes 'cause' when it does. */
-static bool end_tree(ctx_context *c, uint32_t err, ctx_cause *cause, struct hook_batch *batch,
+/* How a context is to end. */
+struct ending {
+  uint32_t err;
+  ctx_cause *cause; /* taken by the context that ends so */
+  enum ctx_origin_kind by;
+  const char *site;
+  int64_t at_ns;
+};
+
+static void publish_locked(ctx_context *c, const struct ending *end)
+{
+  c->node.end.cause = end->cause;
+  c->node.ended_by = (uint8_t)end->by;
+  c->ended_ns = end->at_ns;
+  CTX__STORE(&c->node.state, end->err);
+}
+
+/* All below 'c', which has ended, is done as well: its place for children is free. */
+static void keep_site(ctx_context *c, const char *site)
+{
+  CTX__LOCK(&c->node.lock);
+  c->node.site = site;
+  CTX__UNLOCK(&c->node.lock);
+}
+
+/* Ends 'c' and all below it, unless it is done. */
+static bool end_tree(ctx_context *c, const struct ending *end, struct hook_batch *batch,
                      struct list *dead)
 {
   struct tree *tree = &c->engine->tree;
@@ -35,26 +60,29 @@ static bool end_tree(ctx_context *c, uint32_t err, ctx_cause *cause, struct hook
     live = !state_is_done(context_state(c));
   }
   if (live) {
-    c->node.end.cause = cause;
-    CTX__STORE(&c->node.state, err);
+    publish_locked(c, end);
+    if (!walk) c->node.site = end->site;
     hook_collect_locked(c, batch);
   }
   CTX__UNLOCK(&c->node.lock);
-  if (live && walk) end_below(c, batch, dead);
+  if (live && walk) {
+    end_below(c, batch, dead);
+    keep_site(c, end->site);
+  }
   if (live) disarm(c); /* last: to the driver something is due until all hooks lie in its queue */
   if (walk) tree_walk_end(tree);
   return live;
 }
 
 /* The same with all that follows. False: it was done, and so is all below it by now. */
-static bool context_end(ctx_context *c, uint32_t err, ctx_cause *cause, enum hook_runner runner)
+static bool context_end(ctx_context *c, const struct ending *end, enum hook_runner runner)
 {
   struct hook_batch batch;
   struct list dead;
   if (engine_is_dead(c->engine)) return false;
   hook_batch_init(&batch, runner);
   list_init(&dead);
-  if (!end_tree(c, err, cause, &batch, &dead)) {
+  if (!end_tree(c, end, &batch, &dead)) {
     tree_join(&c->engine->tree);
     return false;
   }
@@ -69,23 +97,33 @@ static bool context_end(ctx_context *c, uint32_t err, ctx_cause *cause, enum hoo
   return true;
 }
 
-bool ctx_cancel_cause(ctx_context *c, ctx_cause *cause)
+bool ctx_cancel_at(ctx_context *c, ctx_cause *cause, ctx_origin_kind by, const char *site)
 {
-  bool first =
-    c != NULL && node_can_end(&c->node) && context_end(c, CTX_CANCELED, cause, HOOK_RUN_INLINE);
+  bool first = false;
+  if (c != NULL && node_can_end(&c->node)) {
+    struct ending end = {CTX_CANCELED, cause, by, site, clock_recent(&c->engine->clock)};
+    first = context_end(c, &end, HOOK_RUN_INLINE);
+  }
   if (!first) ctx_cause_release(cause);
   return first;
 }
 
-bool ctx_cancel(ctx_context *c)
+bool(ctx_cancel_cause)(ctx_context *c, ctx_cause *cause)
 {
-  return ctx_cancel_cause(c, NULL);
+  return ctx_cancel_at(c, cause, CTX_ORIGIN_EXPLICIT, NULL);
+}
+
+bool(ctx_cancel)(ctx_context *c)
+{
+  return ctx_cancel_at(c, NULL, CTX_ORIGIN_EXPLICIT, NULL);
 }
 
 bool cancel_expired(struct deadline_context *d, enum hook_runner runner)
 {
   ctx_cause *cause = ctx_cause_retain(d->cause);
-  bool first = context_end(&d->context, CTX_DEADLINE_EXCEEDED, cause, runner);
+  struct ending end = {CTX_DEADLINE_EXCEEDED, cause, CTX_ORIGIN_DEADLINE, NULL,
+                       d->wish.deadline_ns};
+  bool first = context_end(&d->context, &end, runner);
   if (!first) ctx_cause_release(cause);
   return first;
 }

@@ -10,7 +10,8 @@ struct ctx_cause {
   void *data;
   void (*drop)(void *data);
   size_t len;
-  const char *text; /* in the same block; 'len' bytes and a NUL */
+  const char *text; /* in the same block, or that of an err; 'len' bytes and a NUL */
+  const char *site; /* in the same block, or NULL */
 };
 
 static const ctx_cause canceled = {
@@ -33,22 +34,40 @@ const char *ctx_strerror(int err)
   return "unknown context error";
 }
 
-ctx_cause *ctx_cause_new(const char *text, size_t len, int code, void *data, void (*drop)(void *))
+/* Puts 'len' bytes and a NUL at 'to'. */
+static const char *copy(char *to, const char *text, size_t len)
 {
-  if (len > SIZE_MAX - sizeof(ctx_cause) - 1) {
-    errno = ENOMEM;
-    return NULL;
-  }
-  ctx_cause *cause = CTX__ALLOC(sizeof *cause + len + 1);
+  if (len > 0) memcpy(to, text, len);
+  to[len] = '\0';
+  return to;
+}
+
+ctx_cause *ctx_cause_new_at(const char *text, size_t len, int code, void *data,
+                            void (*drop)(void *), const char *site)
+{
+  size_t site_len = site != NULL ? strlen(site) : 0, room = sizeof(ctx_cause) + site_len + 2;
+  if (text == NULL) len = 0;
+  ctx_cause *cause = len <= SIZE_MAX - room ? CTX__ALLOC(room + len) : NULL;
   if (cause == NULL) {
     errno = ENOMEM;
     return NULL;
   }
-  char *copy = (char *)(cause + 1);
-  if (len > 0) memcpy(copy, text, len);
-  copy[len] = '\0';
-  *cause = (ctx_cause){1, code, data, drop, len, copy};
+  char *texts = (char *)(cause + 1);
+  *cause = (ctx_cause){.refs = 1, .code = code, .data = data, .drop = drop};
+  cause->len = text != NULL ? len : canceled.len;
+  cause->text = text != NULL ? copy(texts, text, len) : canceled.text;
+  cause->site = site != NULL ? copy(texts + len + 1, site, site_len) : NULL;
   return cause;
+}
+
+ctx_cause *ctx_cause_new(const char *text, size_t len, int code, void *data, void (*drop)(void *))
+{
+  return ctx_cause_new_at(text != NULL ? text : "", text != NULL ? len : 0, code, data, drop, NULL);
+}
+
+const char *cause_site(const ctx_cause *cause)
+{
+  return cause->site;
 }
 
 ctx_cause *ctx_cause_retain(ctx_cause *cause)

@@ -23,6 +23,11 @@ int64_t clock_now(const struct clock *k)
   return k->read(k->arg);
 }
 
+int64_t clock_recent(const struct clock *k)
+{
+  return clock_is_monotonic(k) ? CTX__NOW_COARSE() : clock_now(k);
+}
+
 void clock_set(struct clock *k, int64_t now_ns)
 {
   if (now_ns > CTX__LOAD(&k->manual_ns)) CTX__STORE(&k->manual_ns, now_ns);

@@ -1,8 +1,8 @@
 #include "platform.h"
 
+#include "annex.h"
 #include "cause.h"
 #include "context.h"
-#include "descriptor.h"
 
 _Static_assert(offsetof(ctx_context, node.state) == 0, "ctx_err reads the first word as the state");
 
@@ -50,7 +50,7 @@ static void free_root(ctx_context *c)
 
 static void context_free(ctx_context *c)
 {
-  descriptor_drop(c);
+  annex_drop(c);
   if (c->node.kind == NODE_BACKGROUND || c->node.kind == NODE_TODO) {
     free_root(c);
     return;
@@ -123,6 +123,15 @@ void context_init_root(ctx_context *c, ctx_engine *e, enum node_kind kind, ctx_c
   list_init(&c->hooks);
 }
 
+/* A new context that nobody knows: the caller still holds its parent. */
+static void give_up(ctx_context *c, size_t size)
+{
+  node_release(c->node.parent);
+  engine_count(c->engine, COUNT_CONTEXTS, -1);
+  engine_free(c->engine, c, size);
+  errno = ENOMEM;
+}
+
 static ctx_context *context_new(ctx_context *parent, enum node_kind kind, size_t size)
 {
   if (parent == NULL) {
@@ -141,6 +150,10 @@ static ctx_context *context_new(ctx_context *parent, enum node_kind kind, size_t
   c->values = parent->values;
   list_init(&c->hooks);
   engine_count(e, COUNT_CONTEXTS, 1);
+  if (CTX__LOAD_RELAXED(&e->tracking) != 0 && !annex_track(c)) {
+    give_up(c, size);
+    return NULL;
+  }
   return c;
 }
 
@@ -175,7 +188,7 @@ ctx_context *ctx_with_cancel(ctx_context *parent)
 
 /* Ends 'd', which nobody knows yet, because of its deadline or, if that is done, its up. An
  * up whose own deadline has passed is done, whether or not a driver has said so yet. */
-static void bear_done(struct deadline_context *d)
+static void bear_done(struct deadline_context *d, int64_t now_ns)
 {
   struct node *n = &d->context.node;
   struct node *up = node_up(n);
@@ -183,6 +196,8 @@ static void bear_done(struct deadline_context *d)
     node_inherit(n, node_origin(up));
   } else {
     n->end.cause = ctx_cause_retain(d->cause);
+    n->ended_by = CTX_ORIGIN_DEADLINE;
+    d->context.ended_ns = now_ns;
     CTX__STORE(&n->state, CTX_DEADLINE_EXCEEDED);
   }
 }
@@ -196,9 +211,9 @@ static void arm(struct deadline_context *d, int64_t deadline_ns)
   CTX__UNLOCK(&c->node.lock);
 }
 
-/* A child with a deadline of its own, which 'past' says is over. Takes 'cause'. */
-static ctx_context *with_deadline(ctx_context *parent, int64_t deadline_ns, bool past,
-                                  ctx_cause *cause)
+/* A child with a deadline of its own, which 'past' says is over 'now_ns'. Takes 'cause'. */
+static ctx_context *with_deadline(ctx_context *parent, int64_t deadline_ns, int64_t now_ns,
+                                  bool past, ctx_cause *cause)
 {
   struct deadline_context *d =
     (struct deadline_context *)(void *)context_new(parent, NODE_DEADLINE, sizeof *d);
@@ -213,7 +228,7 @@ static ctx_context *with_deadline(ctx_context *parent, int64_t deadline_ns, bool
   bool own = deadline_ns < above_ns;
   begin(c, own ? deadline_ns : above_ns);
   if (own && past)
-    bear_done(d);
+    bear_done(d, now_ns);
   else if (hang(c) && own)
     arm(d, deadline_ns);
   return c;
@@ -221,14 +236,15 @@ static ctx_context *with_deadline(ctx_context *parent, int64_t deadline_ns, bool
 
 ctx_context *ctx_with_deadline_cause(ctx_context *parent, int64_t deadline_ns, ctx_cause *cause)
 {
-  bool past = parent != NULL && deadline_ns <= clock_now(&parent->engine->clock);
-  return with_deadline(parent, deadline_ns, past, cause);
+  int64_t now_ns = parent != NULL ? clock_now(&parent->engine->clock) : 0;
+  return with_deadline(parent, deadline_ns, now_ns, deadline_ns <= now_ns, cause);
 }
 
 ctx_context *ctx_with_timeout_cause(ctx_context *parent, int64_t timeout_ns, ctx_cause *cause)
 {
   int64_t now_ns = parent != NULL ? clock_now(&parent->engine->clock) : 0;
-  return with_deadline(parent, clock_after(now_ns, timeout_ns), timeout_ns <= 0, cause);
+  int64_t deadline_ns = clock_after(now_ns, timeout_ns);
+  return with_deadline(parent, deadline_ns, now_ns, timeout_ns <= 0, cause);
 }
 
 ctx_context *ctx_with_deadline(ctx_context *parent, int64_t deadline_ns)

@@ -21,15 +21,16 @@
 #include "tree.h"
 
 /* Marks of a node. */
-enum { MARK_DESCRIPTOR = 1 }; /* the first in 'hooks' is its descriptor; see descriptor.h */
+enum { MARK_ANNEX = 1 }; /* the first in 'hooks' is its annex; see annex.h */
 
 struct ctx_context {
   struct node node;
   ctx_engine *engine;         /* fixed at birth */
   struct ctx_context *values; /* the nearest value context, itself included; fixed at birth */
-  struct list hooks;   /* to run at the end; under node.lock; but for a descriptor, empty from the
+  struct list hooks;   /* to run at the end; under node.lock; but for an annex, empty from the
                         end on; and always, in a value context */
   int64_t deadline_ns; /* only where the node can end: effective; atomic; CTX_NEVER: none */
+  int64_t ended_ns;    /* only there, and not inherited: when; published by node.state */
 };
 
 /* NODE_DEADLINE */

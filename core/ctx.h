@@ -40,6 +40,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#ifndef CTX_NO_STDIO /* without the few functions that write to a FILE */
+#include <stdio.h>
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -268,6 +271,36 @@ CTX_API bool ctx_cancel(ctx_context *c);
  */
 CTX_API bool ctx_cancel_cause(ctx_context *c, ctx_cause *cause);
 
+/* Who has ended a context. */
+typedef enum ctx_origin_kind {
+  CTX_ORIGIN_EXPLICIT = 1, /* a cancel */
+  CTX_ORIGIN_DEADLINE,     /* its deadline */
+  CTX_ORIGIN_SIGNAL,       /* a signal */
+  CTX_ORIGIN_PARENT, /* its parent's end, though not at once: a grace period, a finished run */
+  CTX_ORIGIN_MEMBER, /* a member of its group, which has failed */
+  CTX_ORIGIN_HOST    /* the program that embeds the one who asks */
+} ctx_origin_kind;
+
+/*
+ * ctx_cancel_at: ctx_cancel_cause, for who knows more: by whom, and where in the
+ * source ("file:line", or NULL).
+ *
+ *   owns     as above; borrows 'site' for as long as the context lives: a literal is
+ *            meant. A plugin that is unloaded while its contexts live defines
+ *            CTX_NO_SITES before it includes this
+ */
+CTX_API bool ctx_cancel_at(ctx_context *c, ctx_cause *cause, ctx_origin_kind by, const char *site);
+
+#define CTX__TEXT_(x) #x
+#define CTX__TEXT(x) CTX__TEXT_(x)
+#define CTX_SITE __FILE__ ":" CTX__TEXT(__LINE__)
+
+/* A cancel knows its place in the source. The functions are there as well. */
+#ifndef CTX_NO_SITES
+#define ctx_cancel(c) ctx_cancel_at((c), NULL, CTX_ORIGIN_EXPLICIT, CTX_SITE)
+#define ctx_cancel_cause(c, cause) ctx_cancel_at((c), (cause), CTX_ORIGIN_EXPLICIT, CTX_SITE)
+#endif
+
 /*
  * ctx_cancel_from_signal: asks the driver to cancel 'c': the one way to end a context
  * that a signal handler may take. The driver is woken, and ends 'c' as ctx_cancel does.
@@ -294,6 +327,14 @@ CTX_API bool ctx_cancel_from_signal(ctx_context *c);
  */
 CTX_API ctx_cause *ctx_cause_new(const char *text, size_t len, int code, void *data,
                                  void (*drop)(void *data));
+
+/*
+ * ctx_cause_new_at: the same for who makes the name of the canceler's place at run time: the
+ * cause keeps a copy of 'site', which goes before that of ctx_cancel_at. A NULL text stands
+ * for that of CTX_CANCELED: the cause says no more than the err.
+ */
+CTX_API ctx_cause *ctx_cause_new_at(const char *text, size_t len, int code, void *data,
+                                    void (*drop)(void *data), const char *site);
 CTX_API ctx_cause *ctx_cause_retain(ctx_cause *cause);
 CTX_API void ctx_cause_release(ctx_cause *cause);
 
@@ -302,6 +343,106 @@ CTX_API void ctx_cause_release(ctx_cause *cause);
 CTX_API const char *ctx_cause_text(const ctx_cause *cause, size_t *len);
 CTX_API int ctx_cause_code(const ctx_cause *cause);
 CTX_API void *ctx_cause_data(const ctx_cause *cause);
+
+/* ---- names, and where an end came from --------------------------------- */
+
+/*
+ * ctx_set_name: a name for people, of up to 255 bytes (what is longer is cut), in place of
+ * the one before; NULL or "" takes it away.
+ *
+ *   owns     borrows both; 'name' is copied
+ *   fails    0; ENOMEM; ECHILD as the constructors. Nothing has changed then
+ *   threads  any
+ */
+CTX_API int ctx_set_name(ctx_context *c, const char *name);
+
+/* ctx_name: writes the name, or "", to 'text' of 'size' bytes as snprintf does: cut where it
+ * must be, and always with a NUL. How long it is. */
+CTX_API size_t ctx_name(const ctx_context *c, char *text, size_t size);
+
+/* ctx_id: a number for people, from 1 on, given to a context of its engine when it is first
+ * asked for; 0: there is no memory for it. */
+CTX_API uint64_t ctx_id(ctx_context *c);
+
+/* Where an end came from. */
+typedef struct ctx_origin {
+  ctx_context *context; /* the one that ended first; valid as long as the one that was asked */
+  ctx_cause *cause;     /* as ctx_cause_of */
+  const char *site; /* where in the source that was asked for; NULL: not known; valid likewise */
+  int64_t at_ns;    /* when, on the clock of the engine: a deadline exactly, a cancel up to
+                           10 ms less where that is the monotonic clock */
+  ctx_origin_kind kind; /* by whom */
+  int err;              /* as ctx_err */
+} ctx_origin;
+
+/*
+ * ctx_origin_of: who ended 'c', where and when. False: it lives, and nothing is written.
+ *
+ *   owns     gives nothing
+ *   threads  any; waits for a cancel under way
+ */
+CTX_API bool ctx_origin_of(const ctx_context *c, ctx_origin *origin);
+
+/*
+ * ctx_origin_text: the same in a line for people, to 'text' as ctx_name does; "" while 'c'
+ * lives. For instance:
+ *
+ *     context canceled: client hung up ("request" was canceled at cancel.c:80, 0.213 s ago)
+ */
+CTX_API size_t ctx_origin_text(const ctx_context *c, char *text, size_t size);
+
+/*
+ * ctx_text: the chain of 'c' from its root, as Go prints it, to 'text' as ctx_name does:
+ * context.Background.WithCancel.WithDeadline(<instant> [<left>]). Names are shown, values are not.
+ */
+CTX_API size_t ctx_text(const ctx_context *c, char *text, size_t size);
+
+/* ---- the live tree ------------------------------------------------------ */
+
+typedef struct ctx_snapshot ctx_snapshot;
+
+/* A context as a snapshot has found it. */
+typedef struct ctx_snapshot_entry {
+  ctx_context *context; /* held by the snapshot */
+  const char *kind; /* "background", "todo", "without_cancel", "cancel", "deadline" or "merge" */
+  const char *name; /* "" where it has none */
+  const char *site; /* where it was made, of a tracked one, or NULL */
+  size_t depth;     /* 0: the one that was asked for */
+  size_t parent;    /* the place of its parent in the snapshot; of the first its own */
+  size_t hooks;     /* that wait for its end, */
+  size_t waiters;   /* and threads */
+  int64_t left_ns;  /* to its deadline, 0 past it; CTX_NEVER: it has none */
+  int64_t age_ns;   /* of a tracked one; else -1 */
+  int err;
+} ctx_snapshot_entry;
+
+/*
+ * ctx_snapshot_take: 'c' and the live contexts below it, a parent before its children, those in
+ * the order of their making. Contexts with values and no end of their own are not among them. A
+ * root knows its children only while its engine tracks contexts (ctx_engine_track).
+ * What ends or is made meanwhile may be in it or not.
+ *
+ *   owns     gives the snapshot (ctx_snapshot_free), which holds its contexts
+ *   fails    NULL, errno ENOMEM; ECHILD as the constructors
+ *   threads  any; holds no lock for longer than it takes to copy the children of one
+ */
+CTX_API ctx_snapshot *ctx_snapshot_take(ctx_context *c);
+CTX_API void ctx_snapshot_free(ctx_snapshot *s);
+CTX_API size_t ctx_snapshot_count(const ctx_snapshot *s);
+CTX_API const ctx_snapshot_entry *ctx_snapshot_at(const ctx_snapshot *s, size_t i);
+
+#ifndef CTX_NO_STDIO
+/*
+ * ctx_dump, ctx_dump_dot: the same as lines of text, or for Graphviz, to 'f'; no lock is held
+ * meanwhile. ctx_dump_oldest: the 'n' oldest live contexts of a tracking engine, with the
+ * place in the source where they were made.
+ *
+ *   fails    0; ENOMEM, ECHILD; EIO: 'f' does not take it
+ */
+CTX_API int ctx_dump(ctx_context *c, FILE *f);
+CTX_API int ctx_dump_dot(ctx_context *c, FILE *f);
+CTX_API int ctx_dump_oldest(ctx_engine *e, size_t n, FILE *f);
+#endif
 
 /* ---- hooks ------------------------------------------------------------ */
 
@@ -421,7 +562,8 @@ typedef struct ctx_engine_options {
   void *(*alloc)(void *arg, size_t size);            /* both or none: another allocator; */
   void (*free)(void *arg, void *block, size_t size); /* 'size' as it was asked for */
   void *arg;                                         /* given to these three */
-  void *ctx__reserved[4];                            /* zero */
+  int track;                                         /* not 0: as ctx_engine_track */
+  void *ctx__reserved[3];                            /* zero */
 } ctx_engine_options;
 
 /*
@@ -514,6 +656,31 @@ CTX_API int ctx_engine_fd(ctx_engine *e);
  *            from a hook or timer of this engine, or while another thread drives it
  */
 CTX_API int ctx_engine_advance(ctx_engine *e, int64_t ns);
+
+/*
+ * ctx_engine_track: whether each context that is made from now on is recorded: when, and
+ * where in the source as far as that is known; for ctx_dump_oldest, and for a ctx_dump of a
+ * root. It costs a block or two for each context, and a look at the clock: it is for debugging.
+ *
+ *   threads  any
+ */
+CTX_API void ctx_engine_track(ctx_engine *e, bool on);
+
+/*
+ * ctx_track_site: the place in the source of the next context that this thread makes, if that is
+ * tracked. Who defines CTX_TRACK_SITES before including this header need not call it.
+ *
+ *   owns     borrows 'site' until that is made, or another site set; NULL: none
+ */
+CTX_API void ctx_track_site(const char *site);
+
+#ifdef CTX_TRACK_SITES
+#define ctx_with_cancel(...) (ctx_track_site(CTX_SITE), ctx_with_cancel(__VA_ARGS__))
+#define ctx_with_deadline(...) (ctx_track_site(CTX_SITE), ctx_with_deadline(__VA_ARGS__))
+#define ctx_with_timeout(...) (ctx_track_site(CTX_SITE), ctx_with_timeout(__VA_ARGS__))
+#define ctx_with_value(...) (ctx_track_site(CTX_SITE), ctx_with_value(__VA_ARGS__))
+#define ctx_without_cancel(...) (ctx_track_site(CTX_SITE), ctx_without_cancel(__VA_ARGS__))
+#endif
 
 /* What lives in an engine; but for a thread that drives it, and a descriptor it was asked for,
  * all zero when nothing was forgotten. */

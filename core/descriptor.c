@@ -2,44 +2,39 @@
 
 #include "descriptor.h"
 
-struct descriptor {
-  struct list_link link; /* in the context's hooks, before all others */
-  uint32_t process;      /* CTX__PROCESS() when it was opened */
-  ctx__fd fd;
-};
-
-static struct descriptor *of(const ctx_context *c)
+/* The annex of 'c' where it holds a descriptor, or NULL. */
+static struct annex *holder_locked(const ctx_context *c)
 {
-  if ((c->node.marks & MARK_DESCRIPTOR) == 0) return NULL;
-  return LIST_ELEMENT(c->hooks.first, struct descriptor, link);
+  struct annex *a = annex_of(c);
+  return a != NULL && a->process != 0 ? a : NULL;
 }
 
 /* Tells the kernel when 'c' ends, as far as it is known now. */
-static void arm_locked(ctx_context *c, const struct descriptor *d)
+static void arm_locked(ctx_context *c, const struct annex *a)
 {
   int64_t end_ns = INT64_MAX;
   if (state_is_done(CTX__LOAD_RELAXED(&c->node.state)))
     end_ns = INT64_MIN;
   else if (node_can_end(&c->node) && CTX__FD_TIMED && clock_is_monotonic(&c->engine->clock))
     end_ns = CTX__LOAD(&c->deadline_ns);
-  CTX__FD_ARM(&d->fd, end_ns);
+  CTX__FD_ARM(&a->fd, end_ns);
 }
 
 void descriptor_signal_locked(ctx_context *c)
 {
-  struct descriptor *d = of(c);
-  if (d != NULL && d->process == CTX__PROCESS()) CTX__FD_ARM(&d->fd, INT64_MIN);
+  struct annex *a = holder_locked(c);
+  if (a != NULL && a->process == CTX__PROCESS()) CTX__FD_ARM(&a->fd, INT64_MIN);
 }
 
-/* Gives 'c' the descriptor 'd'. False: it has got one meanwhile. */
-static bool keep(ctx_context *c, struct descriptor *d)
+/* Gives 'c' the descriptor 'fd'. False: it has got one meanwhile. */
+static bool keep(ctx_context *c, struct annex *a, const ctx__fd *fd)
 {
   CTX__LOCK(&c->node.lock);
-  bool first = of(c) == NULL;
+  bool first = a->process == 0;
   if (first) {
-    list_prepend(&c->hooks, &d->link);
-    c->node.marks |= MARK_DESCRIPTOR;
-    arm_locked(c, d);
+    a->fd = *fd;
+    a->process = CTX__PROCESS();
+    arm_locked(c, a);
   }
   CTX__UNLOCK(&c->node.lock);
   return first;
@@ -51,48 +46,39 @@ static int find(ctx_context *c)
 {
   int number = -2;
   CTX__LOCK(&c->node.lock);
-  struct descriptor *d = of(c);
-  if (d != NULL) {
-    number = d->fd.fd;
-    if (d->process != CTX__PROCESS()) {
-      if (CTX__FD_RENEW(&d->fd) != 0) number = -1;
-      if (number >= 0) d->process = CTX__PROCESS();
-      if (number >= 0) arm_locked(c, d);
+  struct annex *a = holder_locked(c);
+  if (a != NULL) {
+    number = a->fd.fd;
+    if (a->process != CTX__PROCESS()) {
+      if (CTX__FD_RENEW(&a->fd) != 0) number = -1;
+      if (number >= 0) a->process = CTX__PROCESS();
+      if (number >= 0) arm_locked(c, a);
     }
   }
   CTX__UNLOCK(&c->node.lock);
   return number;
 }
 
+/* Closes 'fd', which nobody has, and keeps errno. */
+static void close_again(ctx__fd *fd)
+{
+  int error = errno;
+  CTX__FD_CLOSE(fd);
+  errno = error;
+}
+
 int descriptor_open(ctx_context *c)
 {
   int number = find(c), failed = CTX__WATCH_FORKS();
   if (number != -2) return number;
-  struct descriptor *d = failed == 0 ? engine_alloc(c->engine, sizeof *d) : NULL;
-  if (d == NULL) {
-    errno = ENOMEM;
-    return -1;
-  }
-  *d = (struct descriptor){.process = CTX__PROCESS(), .fd = CTX__FD_NONE};
-  bool opened = CTX__FD_OPEN(&d->fd) == 0;
-  number = d->fd.fd;
-  if (opened && keep(c, d)) {
+  ctx__fd fd = CTX__FD_NONE;
+  errno = failed;
+  if (failed != 0 || CTX__FD_OPEN(&fd) != 0) return -1;
+  struct annex *a = annex_make(c);
+  if (a != NULL && keep(c, a, &fd)) {
     engine_count(c->engine, COUNT_FDS, 1);
-    return number;
+    return fd.fd;
   }
-  int error = errno;
-  CTX__FD_CLOSE(&d->fd);
-  engine_free(c->engine, d, sizeof *d);
-  errno = error;
-  return opened ? find(c) : -1;
-}
-
-void descriptor_drop(ctx_context *c)
-{
-  struct descriptor *d = of(c);
-  if (d == NULL) return;
-  list_remove(&c->hooks, &d->link);
-  CTX__FD_CLOSE(&d->fd);
-  engine_count(c->engine, COUNT_FDS, -1);
-  engine_free(c->engine, d, sizeof *d);
+  close_again(&fd);
+  return a != NULL ? find(c) : -1;
 }

@@ -70,7 +70,7 @@ static bool step(ctx_engine *e, struct bounds *b, bool *did)
   if (engine_accepts(e) != 0) return false;
   ctx_context *asked = interrupt_take(e);
   if (asked != NULL) {
-    *did = ctx_cancel(asked);
+    *did = ctx_cancel_at(asked, NULL, CTX_ORIGIN_SIGNAL, NULL);
     ctx_release(asked);
     return true;
   }

@@ -38,6 +38,7 @@ void engine_init(ctx_engine *e, const ctx_engine_options *options)
 {
   *e = (ctx_engine){
     .driver = options->driver, .memory = *options, .fd = CTX__FD_NONE, .told_ns = INT64_MAX};
+  e->tracking = options->track != 0;
   if (options->driver == CTX_DRIVER_MANUAL)
     clock_init_manual(&e->clock, options->start_ns);
   else if (options->now != NULL)

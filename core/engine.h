@@ -64,17 +64,19 @@ struct ctx_engine {
   ctx_context *background;
   ctx_context *todo;
 
-  ctx__lock lock;     /* guards the rest, but for the shards */
-  struct wheel wheel; /* timers and deadlines that are armed */
-  struct list queue;  /* hooks to run, first come first */
-  size_t queue_count; /* its length */
-  bool driving;       /* somebody is inside poll or advance */
-  bool alarming;      /* 'alarm' has changed, and the thread is to be woken */
-  ctx__atomic closed; /* nothing is queued or armed any more; may be read without the lock */
-  struct list calls;  /* of hooks and timers that run now */
-  unsigned awaiting;  /* who wait in engine_await_call_locked */
-  int64_t told_ns;    /* the instant that who sleeps was told; INT64_MAX: none */
-  ctx__fd fd;         /* closed until it is asked for */
+  ctx__lock lock;      /* guards the rest, but for the shards */
+  struct wheel wheel;  /* timers and deadlines that are armed */
+  struct list queue;   /* hooks to run, first come first */
+  size_t queue_count;  /* its length */
+  bool driving;        /* somebody is inside poll or advance */
+  bool alarming;       /* 'alarm' has changed, and the thread is to be woken */
+  ctx__atomic closed;  /* nothing is queued or armed any more; may be read without the lock */
+  struct list calls;   /* of hooks and timers that run now */
+  struct list tracked; /* the annexes of contexts, in the order of their birth */
+  uint64_t last_id;    /* that ctx_id has given */
+  unsigned awaiting;   /* who wait in engine_await_call_locked */
+  int64_t told_ns;     /* the instant that who sleeps was told; INT64_MAX: none */
+  ctx__fd fd;          /* closed until it is asked for */
 
   /* Words that are waited on, or read and written without the lock: */
   ctx__atomic alarm;       /* one less when the thread is to look again */
@@ -82,6 +84,7 @@ struct ctx_engine {
   ctx__atomic thread_is;   /* enum engine_thread */
   ctx__atomic process;     /* CTX__PROCESS() of the thread's start; 0: none has started */
   ctx__atomic fd_process;  /* CTX__PROCESS() when 'fd' was opened; 0: it is closed */
+  ctx__atomic tracking;    /* 1: each new context is tracked; see annex.h */
   ctx__atomic asking;      /* calls of ctx_cancel_from_signal; see interrupt.h */
   ctx__atomic signals;     /* 1: look into 'signaled' */
   ctx_context *signaled[SIGNALED_MAX]; /* to be canceled, with a reference; or NULL */

@@ -106,11 +106,11 @@ static void collect_all(ctx_context *c, struct hook_batch *b)
 
 void hook_collect_locked(ctx_context *c, struct hook_batch *b)
 {
-  bool has_descriptor = (c->node.marks & MARK_DESCRIPTOR) != 0;
-  struct list_link *descriptor = has_descriptor ? list_pop(&c->hooks) : NULL;
+  bool has_annex = (c->node.marks & MARK_ANNEX) != 0;
+  struct list_link *annex = has_annex ? list_pop(&c->hooks) : NULL;
   if (!list_empty(&c->hooks)) collect_all(c, b);
-  if (descriptor == NULL) return;
-  list_append(&c->hooks, descriptor);
+  if (annex == NULL) return;
+  list_append(&c->hooks, annex);
   descriptor_signal_locked(c);
 }
 

@@ -17,11 +17,25 @@ CTX__TLS struct ctx__self ctx__self;
 
 /* ---- time --------------------------------------------------------------- */
 
-int64_t ctx__now(void)
+static int64_t read_clock(clockid_t clock)
 {
   struct timespec t;
-  if (clock_gettime(CLOCK_MONOTONIC, &t) != 0) abort();
+  if (clock_gettime(clock, &t) != 0) abort();
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+int64_t ctx__now(void)
+{
+  return read_clock(CLOCK_MONOTONIC);
+}
+
+int64_t ctx__now_coarse(void)
+{
+#ifdef CLOCK_MONOTONIC_COARSE
+  return read_clock(CLOCK_MONOTONIC_COARSE);
+#else
+  return ctx__now();
+#endif
 }
 
 static struct timespec timespec_of(int64_t ns)

@@ -21,6 +21,7 @@
  *   CTX__PROCESS           a number that is another one in a forked child
  *   CTX__WATCH_FORKS       makes that so; 0, or an errno
  *   CTX__NOW               monotonic nanoseconds
+ *   CTX__NOW_COARSE        the same up to 10 ms ago, at a fraction of the price
  *   CTX__FD_OPEN CLOSE     0, or -1 with errno; a descriptor that is not readable yet
  *   CTX__FD_ARM            makes it readable from an instant on, and not before;
  *                          may be called in a signal handler
@@ -46,8 +47,9 @@
 
 /* What belongs to one thread. */
 struct ctx__self {
-  void *calling;  /* the innermost call of foreign code on this thread; see engine.h */
-  int locks_held; /* counted with CTX_DEBUG only */
+  void *calling;    /* the innermost call of foreign code on this thread; see engine.h */
+  const char *site; /* of the next context that is tracked; see annex.h */
+  int locks_held;   /* counted with CTX_DEBUG only */
 };
 
 typedef uint32_t ctx__atomic;
@@ -154,7 +156,9 @@ int ctx__watch_forks(void);
 #define CTX__FREE(block) free(block)
 
 int64_t ctx__now(void);
+int64_t ctx__now_coarse(void);
 #define CTX__NOW() ctx__now()
+#define CTX__NOW_COARSE() ctx__now_coarse()
 
 /* ---- a descriptor that an instant makes readable ------------------------ */
 

@@ -20,6 +20,7 @@ void node_init(struct node *n, enum node_kind kind, uint32_t state, struct node 
   n->kind = (uint8_t)kind;
   n->inherited = 0;
   n->marks = 0;
+  n->ended_by = 0;
   n->parent = parent;
   n->sibling.next = n->sibling.prev = NULL;
   n->end.cause = NULL;
@@ -137,16 +138,16 @@ struct node *tree_next(struct node *root, struct node *at, struct list *dead)
 {
   for (;;) {
     struct node *child = pop_child(at);
+    if (child == NULL && at == root) return NULL;
+    struct node *leave = at;
     if (child != NULL) {
       CTX__LOCK(&child->lock);
-      /* One that ended by itself meanwhile had no children, or its walk would be this one. */
       if (!done_locked(child)) return child;
       CTX__UNLOCK(&child->lock);
-      at = child;
+      leave = child; /* it had no children, or its walk would be this one */
+    } else {
+      at = node_up(at);
     }
-    if (child == NULL && at == root) return NULL;
-    struct node *up = node_up(at);
-    if (!release_unless_last(at)) list_append(dead, &at->sibling);
-    at = up;
+    if (!release_unless_last(leave)) list_append(dead, &leave->sibling);
   }
 }

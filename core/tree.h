@@ -47,9 +47,11 @@ struct node {
   uint8_t kind;      /* enum node_kind; fixed at birth */
   uint8_t inherited; /* the end came from above; published by 'state' */
   uint8_t marks;     /* for the owner of the node; under 'lock' */
+  uint8_t ended_by;  /* not inherited: who ended it, for its owner; published by 'state' */
   struct node *parent; /* strong; fixed at birth; NULL in a background */
   union {
-    struct list children; /* own end: weak; empty from the end on */
+    struct list children; /* own end: weak; all gone once the end has been walked down; then, */
+    const char *site;     /* not inherited: where the end was asked for, or NULL */
     struct node *shares;  /* no end: whose end this shows, or NULL; fixed at birth */
   };
   struct list_link sibling; /* own end: in up's children; under up's lock */

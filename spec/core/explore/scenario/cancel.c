@@ -120,10 +120,42 @@ static void birth(void)
   end_family(f);
 }
 
+/* ---- and a question where it came from ------------------------------------------------ */
+
+static const char *const here = "here:1";
+
+static void cancel_here(void *arg)
+{
+  struct family *f = arg;
+  EXPECT(ctx_cancel_at(f->parent, NULL, CTX_ORIGIN_MEMBER, here));
+}
+
+static void ask_origin(void *arg)
+{
+  struct family *f = arg;
+  ctx_origin o;
+  if (!ctx_origin_of(f->below, &o)) return;
+  EXPECT(o.context == f->parent);
+  EXPECT(o.site == here);
+  EXPECT_INT(o.kind, CTX_ORIGIN_MEMBER);
+}
+
+static void origin(void)
+{
+  struct family *f = new_family();
+  f->a = ctx_with_cancel(f->parent);
+  f->below = ctx_with_cancel(f->a);
+  together(f, cancel_here, ask_origin, NULL);
+  ask_origin(f);
+  EXPECT(ctx_done(f->below));
+  end_family(f);
+}
+
 const struct scenario cancel_scenarios[] = {
   {"cancel-cancel", "C2 the second to cancel finds all below done", twice, .bound = COMPLETE},
   {"cancel-thrice", "C2 and so does the third", thrice, .bound = COMPLETE},
   {"cancel-generations", "C1 parent and child end with all below", generations, .bound = COMPLETE},
   {"cancel-3-generations", "C14 and a grandchild with them", three_generations, .bound = COMPLETE},
   {"cancel-birth", "C6 who is born meanwhile ends with the same cause", birth, .bound = COMPLETE},
+  {"cancel-origin", "E7 who sees the end sees where it came from", origin, .bound = COMPLETE},
   {0}};
