@@ -1,23 +1,12 @@
 #include "platform.h"
 
 #include "cancel.h"
+#include "deadline.h"
 
 /* 'c', which is done, need not be ended at its deadline. */
 static void disarm(ctx_context *c)
 {
-  if (c->node.kind == NODE_DEADLINE) engine_disarm(c->engine, &deadline_context_of(c)->wish);
-}
-
-/* Ends all below 'c', which is done; the walk lock is held. */
-static void end_below(ctx_context *c, struct hook_batch *batch, struct list *dead)
-{
-  struct node *n = &c->node;
-  while ((n = tree_next(&c->node, n, dead)) != NULL) {
-    node_inherit(n, node_origin(&c->node));
-    hook_collect_locked(context_of_node(n), batch);
-    disarm(context_of_node(n));
-    CTX__UNLOCK(&n->lock);
-  }
+  if (context_has_wish(c)) engine_disarm(c->engine, &deadline_context_of(c)->wish);
 }
 
 /* How a context is to end. */
@@ -26,15 +15,55 @@ struct ending {
   ctx_cause *cause; /* taken by the context that ends so */
   enum ctx_origin_kind by;
   const char *site;
-  int64_t at_ns;
+  int64_t at_ns; /* of a deadline: the instant that it is not to be after */
 };
+
+/* Whether 'c' is to end so. A deadline may have been moved since somebody found it over: here,
+ * under the lock, is the look that counts. */
+static bool ends_locked(ctx_context *c, const struct ending *end)
+{
+  if (state_is_done(context_state(c))) return false;
+  return end->err == CTX_CANCELED || deadline_is_over_locked(deadline_context_of(c), end->at_ns);
+}
 
 static void publish_locked(ctx_context *c, const struct ending *end)
 {
   c->node.end.cause = end->cause;
-  c->node.ended_by = (uint8_t)end->by;
-  c->ended_ns = end->at_ns;
+  c->node.ended_by = end->by & 0x7f;
+  bool canceled = end->err == CTX_CANCELED;
+  c->ended_ns = canceled ? end->at_ns : deadline_context_of(c)->own_ns;
   CTX__STORE(&c->node.state, end->err);
+}
+
+/* Those that the end above has spared are given what time they have. It counts from this walk,
+ * where the instant of a cancel is only known roughly. */
+static void spare(ctx_context *c, struct list *spared, struct list *dead)
+{
+  bool roughly = c->node.state == CTX_CANCELED && clock_is_monotonic(&c->engine->clock);
+  int64_t at_ns = roughly && !list_empty(spared) ? CTX__NOW() : c->ended_ns;
+  struct list_link *k;
+  while ((k = list_pop(spared)) != NULL) {
+    struct node *n = LIST_ELEMENT(k, struct node, sibling);
+    deadline_spare((struct grace_context *)(void *)n, at_ns, dead);
+    list_append(dead, k);
+  }
+}
+
+/* Ends all below 'c', which is done; the walk lock is held. */
+static void end_below(ctx_context *c, struct hook_batch *batch, struct list *dead)
+{
+  struct node *n = &c->node;
+  struct tree_rest rest;
+  tree_rest_init(&rest);
+  while ((n = tree_next(&c->node, n, &rest)) != NULL) {
+    node_inherit(n, node_origin(&c->node));
+    hook_collect_locked(context_of_node(n), batch);
+    disarm(context_of_node(n));
+    CTX__UNLOCK(&n->lock);
+    if (n->kind == NODE_MERGE) context_unlink(context_of_node(n));
+  }
+  spare(c, &rest.spared, &rest.dead);
+  *dead = rest.dead;
 }
 
 /* All below 'c', which has ended, is done as well: its place for children is free. */
@@ -51,13 +80,13 @@ static bool end_tree(ctx_context *c, const struct ending *end, struct hook_batch
 {
   struct tree *tree = &c->engine->tree;
   CTX__LOCK(&c->node.lock);
-  bool live = !state_is_done(context_state(c));
+  bool live = ends_locked(c, end);
   bool walk = live && !list_empty(&c->node.children);
   if (walk) {
     CTX__UNLOCK(&c->node.lock);
     tree_walk_begin(tree);
     CTX__LOCK(&c->node.lock);
-    live = !state_is_done(context_state(c));
+    live = ends_locked(c, end);
   }
   if (live) {
     publish_locked(c, end);
@@ -74,7 +103,8 @@ static bool end_tree(ctx_context *c, const struct ending *end, struct hook_batch
   return live;
 }
 
-/* The same with all that follows. False: it was done, and so is all below it by now. */
+/* The same with all that follows. False: it was done, and so is all below it by now; or its
+ * deadline is a later one by now. */
 static bool context_end(ctx_context *c, const struct ending *end, enum hook_runner runner)
 {
   struct hook_batch batch;
@@ -86,13 +116,11 @@ static bool context_end(ctx_context *c, const struct ending *end, enum hook_runn
     tree_join(&c->engine->tree);
     return false;
   }
-  tree_unlink(&c->node);
+  context_unlink(c);
 
   ctx_retain(c); /* a hook may release the caller's reference */
   hook_run_batch(c->engine, &batch);
-  struct list_link *k;
-  while ((k = list_pop(&dead)) != NULL)
-    context_free_upwards(context_of_node(LIST_ELEMENT(k, struct node, sibling)));
+  context_release_all(&dead);
   ctx_release(c);
   return true;
 }
@@ -118,11 +146,12 @@ bool(ctx_cancel)(ctx_context *c)
   return ctx_cancel_at(c, NULL, CTX_ORIGIN_EXPLICIT, NULL);
 }
 
-bool cancel_expired(struct deadline_context *d, enum hook_runner runner)
+bool cancel_expired(struct deadline_context *d, int64_t now_ns, enum hook_runner runner)
 {
   ctx_cause *cause = ctx_cause_retain(d->cause);
-  struct ending end = {CTX_DEADLINE_EXCEEDED, cause, CTX_ORIGIN_DEADLINE, NULL,
-                       d->wish.deadline_ns};
+  bool grace = d->context.node.kind == NODE_GRACE;
+  struct ending end = {CTX_DEADLINE_EXCEEDED, cause,
+                       grace ? CTX_ORIGIN_PARENT : CTX_ORIGIN_DEADLINE, NULL, now_ns};
   bool first = context_end(&d->context, &end, runner);
   if (!first) ctx_cause_release(cause);
   return first;
@@ -130,16 +159,9 @@ bool cancel_expired(struct deadline_context *d, enum hook_runner runner)
 
 /* ---- a question past the deadline -------------------------------------- */
 
-/* The context whose own deadline is the effective one of 'c', which has one. */
-static struct deadline_context *deadline_owner(ctx_context *c)
+static bool is_over(ctx_context *c, int64_t now_ns)
 {
-  int64_t deadline_ns = CTX__LOAD(&c->deadline_ns);
-  for (;;) {
-    struct node *up = node_up(&c->node);
-    if (up == NULL || CTX__LOAD(&context_of_node(up)->deadline_ns) > deadline_ns) break;
-    c = context_of_node(up);
-  }
-  return deadline_context_of(c);
+  return context_state(c) == CTX__LIVE_TIMED && now_ns >= CTX__LOAD(&c->deadline_ns);
 }
 
 /* The slow half of ctx_err: another word is to be read, or the clock. */
@@ -147,10 +169,17 @@ int ctx__err_asked(const ctx_context *asked)
 {
   ctx_context *c = context_ending((ctx_context *)(uintptr_t)asked);
   if (c == NULL) return 0;
-  if (context_state(c) == CTX__LIVE_TIMED &&
-      clock_now(&c->engine->clock) >= CTX__LOAD(&c->deadline_ns)) {
-    if (engine_is_dead(c->engine)) return CTX_DEADLINE_EXCEEDED; /* true, but nobody is told */
-    cancel_expired(deadline_owner(c), HOOK_LEAVE_ALL);
+  if (context_state(c) == CTX__LIVE_TIMED) {
+    int64_t now_ns = clock_now(&c->engine->clock);
+    bool dead = engine_is_dead(c->engine);
+    if (dead && is_over(c, now_ns)) return CTX_DEADLINE_EXCEEDED; /* true, but nobody is told */
+    while (!dead && is_over(c, now_ns)) {
+      struct deadline_context *d = deadline_owner(c);
+      if (d == NULL)
+        tree_join(&c->engine->tree);
+      else
+        cancel_expired(d, now_ns, HOOK_LEAVE_ALL);
+    }
   }
   uint32_t state = context_state(c);
   return state_is_done(state) ? (int)state : 0;

@@ -9,7 +9,7 @@
  * A question that comes after the deadline ends the context as well, and so is answered
  * here; it leaves all hooks to the driver.
  *
- * Knows context.h, hook.h.
+ * Knows deadline.h, context.h, hook.h.
  */
 #ifndef CTX_CANCEL_H
 #define CTX_CANCEL_H
@@ -19,7 +19,8 @@
 #include "context.h"
 #include "hook.h"
 
-/* Ends 'd', which the caller keeps alive, by its own deadline. False: it was done. */
-bool cancel_expired(struct deadline_context *d, enum hook_runner runner);
+/* Ends 'd', which the caller keeps alive, by its own deadline, if that is over at 'now_ns'. False:
+ * it was done, or its deadline has been moved. */
+bool cancel_expired(struct deadline_context *d, int64_t now_ns, enum hook_runner runner);
 
 #endif

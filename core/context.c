@@ -18,8 +18,20 @@ static size_t size_of(const ctx_context *c)
   switch (c->node.kind) {
   case NODE_VALUE: return sizeof(struct value_context);
   case NODE_DEADLINE: return sizeof(struct deadline_context);
+  case NODE_GRACE: return sizeof(struct grace_context);
+  case NODE_MERGE: return merge_context_of((ctx_context *)(uintptr_t)c)->size;
   default: return sizeof(ctx_context);
   }
+}
+
+void context_unlink(ctx_context *c)
+{
+  if (c->node.kind != NODE_MERGE) {
+    tree_unlink(&c->node);
+    return;
+  }
+  struct merge_context *m = merge_context_of(c);
+  for (size_t i = 0; i < m->members; i++) tree_unlink(&m->member[i]);
 }
 
 /* Takes what can end out of all that may still find it: its up, and the wheel. A
@@ -29,10 +41,10 @@ static void disappear(ctx_context *c)
   if (state_is_done(context_state(c))) {
     if (!c->node.inherited) ctx_cause_release(c->node.end.cause);
   } else {
-    tree_unlink(&c->node);
-    if (c->node.kind == NODE_DEADLINE) engine_disarm(c->engine, &deadline_context_of(c)->wish);
+    context_unlink(c);
+    if (context_has_wish(c)) engine_disarm(c->engine, &deadline_context_of(c)->wish);
   }
-  if (c->node.kind == NODE_DEADLINE) ctx_cause_release(deadline_context_of(c)->cause);
+  if (context_has_wish(c)) ctx_cause_release(deadline_context_of(c)->cause);
 }
 
 static void drop_value(struct value_context *v)
@@ -46,6 +58,18 @@ static void free_root(ctx_context *c)
   ctx_engine *e = c->engine;
   if (c->node.kind != NODE_BACKGROUND) return; /* its memory goes with the background's */
   engine_free(e, e, e->block_size);
+}
+
+/* Gives up the further parents of a merge, in whose block their members lie. Those that it alone
+ * has kept are hung nowhere from now on, and put into 'dead'. */
+static void leave_members(struct merge_context *m, struct list *dead)
+{
+  for (size_t i = 1; i < m->members; i++) {
+    struct node *parent = m->member[i].parent;
+    if (!node_release(parent)) continue;
+    if (node_can_end(parent) && parent->kind != NODE_MERGE) tree_unlink(parent);
+    list_append(dead, &parent->sibling);
+  }
 }
 
 static void context_free(ctx_context *c)
@@ -64,12 +88,26 @@ static void context_free(ctx_context *c)
 void context_free_upwards(ctx_context *c)
 {
   if (engine_is_dead(c->engine)) return; /* its links may be half made: it is left to the process */
+  struct list dead; /* by their siblings: a further parent of a merge may be a merge again */
+  list_init(&dead);
   for (;;) {
     struct node *parent = c->node.parent;
+    if (c->node.kind == NODE_MERGE) leave_members(merge_context_of(c), &dead);
     context_free(c);
-    if (parent == NULL || !node_release(parent)) return;
+    if (parent == NULL || !node_release(parent)) {
+      struct list_link *k = list_pop(&dead);
+      if (k == NULL) return;
+      parent = LIST_ELEMENT(k, struct node, sibling);
+    }
     c = context_of_node(parent);
   }
+}
+
+void context_release_all(struct list *dead)
+{
+  struct list_link *k;
+  while ((k = list_pop(dead)) != NULL)
+    ctx_release(context_of_node(LIST_ELEMENT(k, struct node, sibling)));
 }
 
 ctx_context *ctx_retain(ctx_context *c)
@@ -100,12 +138,30 @@ int64_t ctx_deadline(const ctx_context *c)
   return end != NULL ? CTX__LOAD(&end->deadline_ns) : CTX_NEVER;
 }
 
-void *ctx_value(const ctx_context *c, const void *key)
+/* What the further parents of a merge hold for 'key', or NULL. */
+static const struct value_context *merged_value(ctx_context *c, const void *key)
 {
-  for (c = c->values; c != NULL; c = context_of_node(c->node.parent)->values) {
-    if (as_value(c)->key == key) return as_value(c)->value;
+  struct merge_context *m = merge_context_of(c);
+  for (size_t i = 0; i < m->values; i++) {
+    if (m->value[i]->key == key) return m->value[i];
   }
   return NULL;
+}
+
+/* A merge on the way answers for its further parents. Those of one further up come before: it is
+ * the first argument of the other, or above that. */
+void *ctx_value(const ctx_context *asked, const void *key)
+{
+  const struct value_context *merged = NULL;
+  for (ctx_context *c = asked->values; c != NULL; c = context_of_node(c->node.parent)->values) {
+    if (c->node.kind == NODE_VALUE) {
+      if (as_value(c)->key == key) return as_value(c)->value;
+    } else {
+      const struct value_context *v = merged_value(c, key);
+      if (v != NULL) merged = v;
+    }
+  }
+  return merged != NULL ? merged->value : NULL;
 }
 
 ctx_engine *ctx_engine_of(const ctx_context *c)
@@ -132,7 +188,7 @@ static void give_up(ctx_context *c, size_t size)
   errno = ENOMEM;
 }
 
-static ctx_context *context_new(ctx_context *parent, enum node_kind kind, size_t size)
+ctx_context *context_new(ctx_context *parent, enum node_kind kind, size_t size)
 {
   if (parent == NULL) {
     errno = EINVAL;
@@ -164,97 +220,31 @@ static void begin(ctx_context *c, int64_t deadline_ns)
   if (deadline_ns != CTX_NEVER) c->node.state = CTX__LIVE_TIMED;
 }
 
-static int64_t deadline_of_up(const ctx_context *c)
+/* The deadline is taken over in the section in which 'c' is hung up: who moves that of the up
+ * finds 'c' below it, or has moved it before. */
+bool context_hang(ctx_context *c, int64_t own_ns, bool past)
 {
   struct node *up = node_up(&c->node);
-  return up != NULL ? CTX__LOAD(&context_of_node(up)->deadline_ns) : CTX_NEVER;
-}
-
-/* Hangs 'c' on its up, if it has one. False: it is done, as that is. */
-static bool hang(ctx_context *c)
-{
-  struct node *up = node_up(&c->node);
-  return up == NULL || tree_link(up, &c->node);
+  if (up == NULL) {
+    begin(c, own_ns);
+    return !past;
+  }
+  CTX__LOCK(&up->lock);
+  int64_t above_ns = CTX__LOAD(&context_of_node(up)->deadline_ns);
+  bool own = own_ns < above_ns;
+  begin(c, own ? own_ns : above_ns);
+  bool born_past = own && past;
+  bool live = !born_past && tree_link_locked(up, &c->node);
+  CTX__UNLOCK(&up->lock);
+  if (!live && !born_past) node_inherit(&c->node, node_origin(up));
+  return live;
 }
 
 ctx_context *ctx_with_cancel(ctx_context *parent)
 {
   ctx_context *c = context_new(parent, NODE_CANCEL, sizeof *c);
-  if (c == NULL) return NULL;
-  begin(c, deadline_of_up(c));
-  hang(c);
+  if (c != NULL) context_hang(c, CTX_NEVER, false);
   return c;
-}
-
-/* Ends 'd', which nobody knows yet, because of its deadline or, if that is done, its up. An
- * up whose own deadline has passed is done, whether or not a driver has said so yet. */
-static void bear_done(struct deadline_context *d, int64_t now_ns)
-{
-  struct node *n = &d->context.node;
-  struct node *up = node_up(n);
-  if (up != NULL && ctx_err(context_of_node(up)) != 0) {
-    node_inherit(n, node_origin(up));
-  } else {
-    n->end.cause = ctx_cause_retain(d->cause);
-    n->ended_by = CTX_ORIGIN_DEADLINE;
-    d->context.ended_ns = now_ns;
-    CTX__STORE(&n->state, CTX_DEADLINE_EXCEEDED);
-  }
-}
-
-/* Arms the own deadline of 'd', unless it has ended since it was hung up. */
-static void arm(struct deadline_context *d, int64_t deadline_ns)
-{
-  ctx_context *c = &d->context;
-  CTX__LOCK(&c->node.lock);
-  if (!state_is_done(context_state(c))) engine_arm(c->engine, &d->wish, deadline_ns);
-  CTX__UNLOCK(&c->node.lock);
-}
-
-/* A child with a deadline of its own, which 'past' says is over 'now_ns'. Takes 'cause'. */
-static ctx_context *with_deadline(ctx_context *parent, int64_t deadline_ns, int64_t now_ns,
-                                  bool past, ctx_cause *cause)
-{
-  struct deadline_context *d =
-    (struct deadline_context *)(void *)context_new(parent, NODE_DEADLINE, sizeof *d);
-  if (d == NULL) return NULL;
-  ctx_context *c = &d->context;
-  wheel_entry_init(&d->wish);
-  d->wish.tag = ENTRY_CONTEXT;
-  d->wish.deadline_ns = deadline_ns;
-  d->cause = cause;
-
-  int64_t above_ns = deadline_of_up(c);
-  bool own = deadline_ns < above_ns;
-  begin(c, own ? deadline_ns : above_ns);
-  if (own && past)
-    bear_done(d, now_ns);
-  else if (hang(c) && own)
-    arm(d, deadline_ns);
-  return c;
-}
-
-ctx_context *ctx_with_deadline_cause(ctx_context *parent, int64_t deadline_ns, ctx_cause *cause)
-{
-  int64_t now_ns = parent != NULL ? clock_now(&parent->engine->clock) : 0;
-  return with_deadline(parent, deadline_ns, now_ns, deadline_ns <= now_ns, cause);
-}
-
-ctx_context *ctx_with_timeout_cause(ctx_context *parent, int64_t timeout_ns, ctx_cause *cause)
-{
-  int64_t now_ns = parent != NULL ? clock_now(&parent->engine->clock) : 0;
-  int64_t deadline_ns = clock_after(now_ns, timeout_ns);
-  return with_deadline(parent, deadline_ns, now_ns, timeout_ns <= 0, cause);
-}
-
-ctx_context *ctx_with_deadline(ctx_context *parent, int64_t deadline_ns)
-{
-  return ctx_with_deadline_cause(parent, deadline_ns, NULL);
-}
-
-ctx_context *ctx_with_timeout(ctx_context *parent, int64_t timeout_ns)
-{
-  return ctx_with_timeout_cause(parent, timeout_ns, NULL);
 }
 
 ctx_context *ctx_with_value(ctx_context *parent, const void *key, void *value, void (*drop)(void *))

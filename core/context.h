@@ -4,12 +4,13 @@
  * One memory block a context, as long as its kind needs. What is fixed at birth
  * is read without a lock.
  *
- * Always true: the effective deadline of a context is the earliest of its own
- * wish and that of the node it hangs on; where the engine is open, its entry is
- * armed while it is live and its own wish is the earlier one, and no longer once who has ended
- * it comes back. A done context has no hooks.
+ * Always true, but below a node whose deadline is just being moved: the effective deadline of
+ * a context is the earliest of its own wish and those of the nodes it hangs on; where the
+ * engine is open, its entry is armed while it is live and its own wish is the earlier one, and
+ * no longer once who has ended it comes back. A done context has no hooks.
  *
- * Knows tree.h, engine.h and all below them; cancel.h ends it, hook.h runs at the end.
+ * Knows tree.h, engine.h and all below them; deadline.h moves its deadline, cancel.h ends it,
+ * hook.h runs at the end.
  */
 #ifndef CTX_CONTEXT_H
 #define CTX_CONTEXT_H
@@ -29,15 +30,35 @@ struct ctx_context {
   struct ctx_context *values; /* the nearest value context, itself included; fixed at birth */
   struct list hooks;   /* to run at the end; under node.lock; but for an annex, empty from the
                         end on; and always, in a value context */
-  int64_t deadline_ns; /* only where the node can end: effective; atomic; CTX_NEVER: none */
+  int64_t deadline_ns; /* only where the node can end: effective; CTX_NEVER: none; atomic; of a
+                        live one that somebody knows, changed under the walk lock and node.lock */
   int64_t ended_ns;    /* only there, and not inherited: when; published by node.state */
 };
 
-/* NODE_DEADLINE */
+/* NODE_DEADLINE, NODE_GRACE */
 struct deadline_context {
   struct ctx_context context;
-  struct wheel_entry wish; /* the own deadline; in the wheel while it is the effective one */
+  struct wheel_entry wish; /* in the wheel while the own deadline is the effective one */
+  int64_t own_ns;          /* the own deadline; changed as context.deadline_ns; fixed by the end */
   ctx_cause *cause;        /* of an end by the own deadline; owned, may be NULL; fixed at birth */
+};
+
+/* NODE_GRACE */
+struct grace_context {
+  struct deadline_context deadline; /* its own_ns follows from the deadline, or the end, above */
+  int64_t grace_ns;                 /* fixed at birth */
+};
+
+/* NODE_MERGE; in one block with its members, one for each parent, and its values */
+struct merge_context {
+  struct ctx_context context;
+  size_t size; /* of the block; fixed at birth, like the next three */
+  size_t members;
+  size_t values;
+  const struct value_context **value; /* what only the further parents see, the first wins */
+  size_t arrivals;                    /* both for deadline.c; under the walk lock */
+  uint8_t stage;
+  struct node member[]; /* each holds its parent */
 };
 
 /* NODE_VALUE; all fixed at birth */
@@ -65,6 +86,27 @@ static inline struct deadline_context *deadline_context_of(ctx_context *c)
   return (struct deadline_context *)(void *)c;
 }
 
+static inline struct merge_context *merge_context_of(ctx_context *c)
+{
+  return (struct merge_context *)(void *)c;
+}
+
+/* How many nodes 'c', which can end, may hang on; and one of them, or NULL. */
+static inline size_t context_ups(ctx_context *c)
+{
+  return c->node.kind == NODE_MERGE ? merge_context_of(c)->members : 1;
+}
+
+static inline struct node *context_up(ctx_context *c, size_t i)
+{
+  return node_up(c->node.kind == NODE_MERGE ? &merge_context_of(c)->member[i] : &c->node);
+}
+
+static inline bool context_has_wish(const ctx_context *c)
+{
+  return c->node.kind == NODE_DEADLINE || c->node.kind == NODE_GRACE;
+}
+
 static inline uint32_t context_state(const ctx_context *c)
 {
   return CTX__LOAD(&c->node.state);
@@ -77,6 +119,23 @@ static inline bool state_is_done(uint32_t state)
 
 /* Makes a root ('kind' background or todo) in memory that comes from the engine's. */
 void context_init_root(ctx_context *c, ctx_engine *e, enum node_kind kind, ctx_context *parent);
+
+/* A live context of one reference, of 'size' bytes, that holds 'parent'. NULL with errno: as the
+ * constructors. */
+ctx_context *context_new(ctx_context *parent, enum node_kind kind, size_t size);
+
+/*
+ * Gives 'c', which nobody knows, its effective deadline, of which 'own_ns' is its own wish, and
+ * hangs it on its up, if it has one. False: the wish is the earlier one, and 'past'; or the
+ * up is done, and so is 'c'. Then it is hung nowhere.
+ */
+bool context_hang(ctx_context *c, int64_t own_ns, bool past);
+
+/* Takes 'c', which can end, off all that it hangs on. */
+void context_unlink(ctx_context *c);
+
+/* Gives up the references in 'dead', which a walk has left. Hold no lock. */
+void context_release_all(struct list *dead);
 
 /* Frees 'c', whose last reference is gone, and the ancestors that only it has kept. Calls drop
  * functions: hold no lock. */

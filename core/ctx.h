@@ -215,6 +215,21 @@ CTX_API ctx_context *ctx_with_timeout_cause(ctx_context *parent, int64_t timeout
                                             ctx_cause *cause);
 
 /*
+ * ctx_extend: moves the own deadline of 'c', a live context of ctx_with_deadline, ctx_with_timeout
+ * or ctx_without_cancel_keep_deadline: to a later instant or an earlier one; CTX_NEVER: it has
+ * none any more. All below follow at once, with their waits, descriptors and timers. An earlier
+ * deadline of the parent stays in force; then the own one counts when that is gone. Where the
+ * instant is past, 'c' ends here, as by a question: its hooks are left to the driver.
+ *
+ *   owns     borrows; allocates nothing
+ *   fails    0; EINVAL: 'c' was made by another function; ECANCELED: it is done; EAGAIN: it
+ *            had no deadline, and the engine's thread cannot be started; ECHILD: that lives in the
+ *            parent process. Nothing has changed
+ *   threads  any; takes a time that grows with the number of contexts below
+ */
+CTX_API int ctx_extend(ctx_context *c, int64_t deadline_ns);
+
+/*
  * ctx_with_value: a child of 'parent' in which 'key' has 'value'. It ends with
  * its parent, as one: it has no end of its own. 'drop', unless NULL, is called
  * with 'value' when the last context that can see it goes, on the thread that
@@ -236,6 +251,48 @@ CTX_API ctx_context *ctx_with_value(ctx_context *parent, const void *key, void *
  *   fails    NULL, errno ENOMEM or EINVAL; nothing has changed
  */
 CTX_API ctx_context *ctx_without_cancel(ctx_context *parent);
+
+/*
+ * ctx_without_cancel_keep_deadline: a child of 'parent' that sees its values and not its end. It
+ * ends by ctx_cancel, or at the deadline that 'parent' has now, if it has one; born done when
+ * that is past. The same as ctx_with_deadline on ctx_without_cancel.
+ *
+ *   owns     gives one reference (ctx_release); the child keeps 'parent' alive
+ *   fails    NULL, errno ENOMEM or EINVAL; nothing has changed
+ *   threads  any; does not block; runs no hook
+ */
+CTX_API ctx_context *ctx_without_cancel_keep_deadline(ctx_context *parent);
+
+/*
+ * ctx_with_grace: a child of 'parent' that outlives it by 'grace_ns' at most: for what is still to
+ * be written or closed. It ends by ctx_cancel, or when that time has passed since the end of
+ * the parent: since the cancel, or since the deadline, where it ended by one. Then its err is
+ * CTX_DEADLINE_EXCEEDED, its cause says no more, and its origin is CTX_ORIGIN_PARENT. While the
+ * parent lives, its deadline is that of the parent, and the grace on top. On a parent that is done
+ * the time of a cancel counts from now, that of a deadline from the deadline. A grace below 0
+ * counts as 0; with CTX_NEVER the parent does not end it at all.
+ *
+ *   owns     gives one reference (ctx_release); the child keeps 'parent' alive
+ *   fails    NULL, errno ENOMEM or EINVAL; EAGAIN: the engine's thread cannot be started.
+ *            Nothing has changed
+ *   threads  any; runs no hook; may wait for a cancel under way above
+ */
+CTX_API ctx_context *ctx_with_grace(ctx_context *parent, int64_t grace_ns);
+
+/*
+ * ctx_merge: a child of all 'n' parents: it ends when the first of them does, with the same err
+ * and cause (of several that are done already, those of the first listed), or by ctx_cancel. Its
+ * deadline is the earliest of theirs. It sees the values of parents[0]; what that does not
+ * have it looks up in parents[1], and so on. The parents lie in one engine; one of them may
+ * be listed twice.
+ *
+ *   owns     gives one reference (ctx_release); the child keeps all parents alive; borrows the
+ *            array for the call
+ *   fails    NULL, errno ENOMEM; EINVAL: 'n' is 0, a parent is NULL, or lies in another
+ *            engine. Nothing has changed
+ *   threads  any; runs no hook; may wait for a cancel under way above
+ */
+CTX_API ctx_context *ctx_merge(size_t n, ctx_context *const parents[]);
 
 /*
  * ctx_retain, ctx_release: one reference more, one less. The last release frees
@@ -404,7 +461,8 @@ typedef struct ctx_snapshot ctx_snapshot;
 /* A context as a snapshot has found it. */
 typedef struct ctx_snapshot_entry {
   ctx_context *context; /* held by the snapshot */
-  const char *kind; /* "background", "todo", "without_cancel", "cancel", "deadline" or "merge" */
+  const char
+    *kind; /* "background", "todo", "without_cancel", "cancel", "deadline", "grace" or "merge" */
   const char *name; /* "" where it has none */
   const char *site; /* where it was made, of a tracked one, or NULL */
   size_t depth;     /* 0: the one that was asked for */
@@ -680,6 +738,10 @@ CTX_API void ctx_track_site(const char *site);
 #define ctx_with_timeout(...) (ctx_track_site(CTX_SITE), ctx_with_timeout(__VA_ARGS__))
 #define ctx_with_value(...) (ctx_track_site(CTX_SITE), ctx_with_value(__VA_ARGS__))
 #define ctx_without_cancel(...) (ctx_track_site(CTX_SITE), ctx_without_cancel(__VA_ARGS__))
+#define ctx_without_cancel_keep_deadline(...) \
+  (ctx_track_site(CTX_SITE), ctx_without_cancel_keep_deadline(__VA_ARGS__))
+#define ctx_with_grace(...) (ctx_track_site(CTX_SITE), ctx_with_grace(__VA_ARGS__))
+#define ctx_merge(...) (ctx_track_site(CTX_SITE), ctx_merge(__VA_ARGS__))
 #endif
 
 /* What lives in an engine; but for a thread that drives it, and a descriptor it was asked for,

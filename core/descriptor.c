@@ -26,6 +26,12 @@ void descriptor_signal_locked(ctx_context *c)
   if (a != NULL && a->process == CTX__PROCESS()) CTX__FD_ARM(&a->fd, INT64_MIN);
 }
 
+void descriptor_rearm_locked(ctx_context *c)
+{
+  struct annex *a = holder_locked(c);
+  if (a != NULL && a->process == CTX__PROCESS()) arm_locked(c, a);
+}
+
 /* Gives 'c' the descriptor 'fd'. False: it has got one meanwhile. */
 static bool keep(ctx_context *c, struct annex *a, const ctx__fd *fd)
 {

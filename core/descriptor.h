@@ -21,6 +21,9 @@
  * with errno where that fails. */
 int descriptor_open(ctx_context *c);
 
+/* The deadline of 'c', whose node is locked, has been moved. */
+void descriptor_rearm_locked(ctx_context *c);
+
 /* 'c', whose node is locked, is done: its descriptor, if any, becomes readable. */
 void descriptor_signal_locked(ctx_context *c);
 

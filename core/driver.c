@@ -40,8 +40,9 @@ static bool fire_locked(ctx_engine *e, struct wheel_entry *entry)
   }
   struct deadline_context *d = LIST_ELEMENT(entry, struct deadline_context, wish);
   bool alive = node_retain_unless_dead(&d->context.node);
+  int64_t now_ns = e->wheel.now_ns; /* at which the entry was found due */
   engine_unlock(e);
-  bool ended = alive && cancel_expired(d, HOOK_RUN_INLINE);
+  bool ended = alive && cancel_expired(d, now_ns, HOOK_RUN_INLINE);
   if (alive) ctx_release(&d->context);
   return ended;
 }

@@ -189,16 +189,26 @@ void engine_wake_from_signal(ctx_engine *e)
   }
 }
 
-void engine_arm(ctx_engine *e, struct wheel_entry *entry, int64_t deadline_ns)
+static void arm(ctx_engine *e, struct wheel_entry *entry, int64_t deadline_ns, bool anew)
 {
   engine_lock(e);
-  if (!e->closed) {
+  if (!e->closed && (anew || !wheel_armed(entry))) {
     if (deadline_ns < e->wheel.now_ns) deadline_ns = e->wheel.now_ns;
     wheel_disarm(&e->wheel, entry);
     if (deadline_ns != CTX_NEVER) wheel_arm(&e->wheel, entry, deadline_ns);
     engine_wake_locked(e);
   }
   engine_unlock(e);
+}
+
+void engine_arm(ctx_engine *e, struct wheel_entry *entry, int64_t deadline_ns)
+{
+  arm(e, entry, deadline_ns, true);
+}
+
+void engine_keep(ctx_engine *e, struct wheel_entry *entry, int64_t deadline_ns)
+{
+  arm(e, entry, deadline_ns, false);
 }
 
 bool engine_disarm(ctx_engine *e, struct wheel_entry *entry)

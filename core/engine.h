@@ -154,6 +154,9 @@ int engine_accepts(ctx_engine *e);
  * overtake. */
 void engine_arm(ctx_engine *e, struct wheel_entry *entry, int64_t deadline_ns);
 
+/* Arms 'entry', unless it is armed. */
+void engine_keep(ctx_engine *e, struct wheel_entry *entry, int64_t deadline_ns);
+
 /* False: it was not armed. */
 bool engine_disarm(ctx_engine *e, struct wheel_entry *entry);
 

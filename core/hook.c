@@ -239,6 +239,19 @@ bool hook_sleep(struct sleeper *s, ctx_context *end)
   return false;
 }
 
+void hook_rouse_locked(ctx_context *c)
+{
+  bool annex = (c->node.marks & MARK_ANNEX) != 0; /* comes first, and is no hook */
+  struct list_link *k = annex ? list_after(&c->hooks, c->hooks.first) : c->hooks.first;
+  for (; k != NULL; k = list_after(&c->hooks, k)) {
+    struct hook *h = LIST_ELEMENT(k, struct hook, link);
+    if (h->flags != HOOK_SLEEPER) continue;
+    ctx__atomic *woken = &((struct sleeper *)(void *)h)->woken;
+    CTX__SUB_RELEASE(woken, 2);
+    CTX__WAKE(woken);
+  }
+}
+
 /* ---- stopping --------------------------------------------------------- */
 
 /* Takes a stopped hook out of the list it lies in, if any. Its context is alive. */

@@ -54,7 +54,8 @@ enum hook_state { HOOK_IDLE, HOOK_ATTACHED, HOOK_STARTED, HOOK_STOPPING, HOOK_DR
 /* A thread that waits for the end, on its own stack. */
 struct sleeper {
   struct hook hook;
-  ctx__atomic woken; /* 1: the hook has been taken, and nobody will touch this again */
+  ctx__atomic woken; /* odd: the hook has been taken, and nobody will touch this again; else it
+                        changes when the deadline has become earlier */
 };
 
 enum { HOOK_SLEEPER = 0x8000 };
@@ -109,6 +110,9 @@ int hook_queue(ctx_engine *e, struct hook *h);
 
 /* Makes 's' a sleeper, and hangs it on 'end'. False: that is done. */
 bool hook_sleep(struct sleeper *s, ctx_context *end);
+
+/* Who sleeps on 'c', whose node is locked, looks again. */
+void hook_rouse_locked(ctx_context *c);
 
 /* Drops every hook in 'list', which is the queue of a closed engine, or a batch. */
 void hook_drop_all(ctx_engine *e, struct list *list);

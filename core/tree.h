@@ -15,10 +15,16 @@
  *      |
  *      d                  d's parent is v2, and it hangs on a
  *
+ * A merge hangs on several nodes: on each by a member, a small node that stands for it
+ * among the children there. Its own link is free, and shows a walk the way back.
+ *
  * To end a node that has children is a walk. It holds the tree's walk lock
  * throughout, goes depth first, and has no stack: it pops one child at a time
  * from the node it stands at, and finds the way back by 'up'. On its path it
- * holds a reference on each node.
+ * holds a reference on each node. A node in its grace period is spared.
+ *
+ * Another walk only looks: it takes nothing out, and pins the nodes on its path, so that they
+ * keep their places when they end meanwhile. It lies under the same lock.
  *
  * Lock order: walk, node, then whatever an owner of this file has. Never two
  * nodes at once.
@@ -36,8 +42,11 @@ enum node_kind {
   NODE_TODO,
   NODE_DETACHED, /* these three never end */
   NODE_VALUE,    /* shares the end of an ancestor */
+  NODE_MEMBER,   /* stands for a merge on one of the nodes that it hangs on; shares its end */
   NODE_CANCEL,
-  NODE_DEADLINE /* from NODE_CANCEL on: nodes with an end of their own */
+  NODE_DEADLINE,
+  NODE_GRACE, /* does not end with its up, but some time after */
+  NODE_MERGE  /* from NODE_CANCEL on: nodes with an end of their own */
 };
 
 struct node {
@@ -45,16 +54,20 @@ struct node {
   ctx__atomic refs;  /* above 2^30 the node is never freed */
   ctx__lock lock;    /* guards 'children', their 'sibling', the end, and what context.h adds */
   uint8_t kind;      /* enum node_kind; fixed at birth */
-  uint8_t inherited; /* the end came from above; published by 'state' */
   uint8_t marks;     /* for the owner of the node; under 'lock' */
-  uint8_t ended_by;  /* not inherited: who ended it, for its owner; published by 'state' */
-  struct node *parent; /* strong; fixed at birth; NULL in a background */
+  uint8_t pinned;    /* stays where its 'sibling' lies; under up's lock */
+  uint8_t inherited : 1; /* the end came from above; published by 'state' */
+  uint8_t ended_by : 7;  /* not inherited: who ended it, for its owner; published by 'state' */
+  struct node *parent;   /* strong; fixed at birth; NULL in a background */
   union {
     struct list children; /* own end: weak; all gone once the end has been walked down; then, */
     const char *site;     /* not inherited: where the end was asked for, or NULL */
     struct node *shares;  /* no end: whose end this shows, or NULL; fixed at birth */
   };
-  struct list_link sibling; /* own end: in up's children; under up's lock */
+  union {
+    struct list_link sibling; /* in up's children; under up's lock */
+    struct node *via; /* of a merge: where a walk that is below it came from; under the walk lock */
+  };
   union {
     struct node *origin; /* inherited: the node that ended first */
     void *cause;         /* not inherited: what its owner keeps there */
@@ -84,6 +97,12 @@ static inline struct node *node_up(const struct node *n)
   return n->parent != NULL ? node_ending(n->parent) : NULL;
 }
 
+/* What 'n', which lies among the children of a node, stands for: itself, or its merge. */
+static inline struct node *node_hung(struct node *n)
+{
+  return n->kind == NODE_MEMBER ? n->shares : n;
+}
+
 /* The node that ended first, of a node that is done. */
 static inline struct node *node_origin(struct node *n)
 {
@@ -102,6 +121,10 @@ void node_immortalize(struct node *n);
 /* True: that was the last reference, and the caller is to free the node. */
 bool node_release(struct node *n);
 
+/* Gives up a reference that is not the last; false: it is, and is still held. What those did
+ * who gave up theirs has happened before: the caller may free. */
+bool node_release_unless_last(struct node *n);
+
 /* For who finds 'n' by a weak link, whose lock it holds. False: it is being freed. */
 bool node_retain_unless_dead(struct node *n);
 
@@ -109,12 +132,12 @@ bool node_retain_unless_dead(struct node *n);
 void node_inherit(struct node *n, struct node *origin);
 
 /*
- * tree_link: hangs 'child', which nobody else knows, on 'up'. False: 'up' is done,
- * and 'child' is now done as well, and linked nowhere.
+ * tree_link_locked: hangs 'child', which nobody else finds there, on 'up', which is locked.
+ * False: that is done, and 'child' is linked nowhere.
  */
-bool tree_link(struct node *up, struct node *child);
+bool tree_link_locked(struct node *up, struct node *child);
 
-/* Takes 'n' off the node it hangs on, if it still does. */
+/* Takes 'n' off the node it hangs on, if it still does and is not pinned there. */
 void tree_unlink(struct node *n);
 
 /* Waits until no walk is under way that has begun before this call. */
@@ -123,13 +146,27 @@ void tree_join(struct tree *t);
 void tree_walk_begin(struct tree *t);
 void tree_walk_end(struct tree *t);
 
+/* What a walk leaves to its caller, by their 'sibling' and with a reference on each. */
+struct tree_rest {
+  struct list dead;   /* nobody else holds them, and no walk finds them any more */
+  struct list spared; /* live ones of NODE_GRACE whose up has ended */
+};
+
+void tree_rest_init(struct tree_rest *rest);
+
 /*
- * tree_next: the node after 'at' in the walk below 'root': the next live one,
- * depth first, siblings in the order of their creation. It comes locked and not
- * yet done: the caller ends it, and unlocks it. NULL: none is left. Nodes whose
- * last reference the walk had to take are put on 'dead' by their 'sibling'; the
- * caller frees them when the walk is over.
+ * tree_next: the node after 'at' in the walk below 'root' that ends what it finds: the next
+ * live one, depth first, siblings in the order of their creation. It comes locked and not
+ * yet done: the caller ends it, and unlocks it. NULL: none is left.
  */
-struct node *tree_next(struct node *root, struct node *at, struct list *dead);
+struct node *tree_next(struct node *root, struct node *at, struct tree_rest *rest);
+
+/*
+ * tree_step: the node after 'at' in the walk below 'root' that takes nothing out; those below 'at'
+ * only with 'into'. It comes unlocked, with a reference until the next step, and may be
+ * done. A member comes as it is, never with 'into'; the reference is on its merge, of which
+ * the caller has another one by the next step. NULL: none is left.
+ */
+struct node *tree_step(struct node *root, struct node *at, bool into, struct list *dead);
 
 #endif

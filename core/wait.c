@@ -25,19 +25,23 @@ static int64_t next_look(const ctx_context *c, int64_t until_ns)
   return clock_after(CTX__NOW(), slice_ns);
 }
 
+/* The word is read before the deadline is: it changes when that becomes earlier. */
 static int sleep_until(ctx_context *c, const struct sleeper *s, int64_t until_ns)
 {
-  int err;
-  while ((err = ctx_err(c)) == 0 && clock_now(&c->engine->clock) < until_ns)
-    CTX__WAIT(&s->woken, 0, next_look(c, until_ns));
-  return err;
+  for (;;) {
+    uint32_t seen = CTX__LOAD(&s->woken);
+    int err = ctx_err(c);
+    if (err != 0 || clock_now(&c->engine->clock) >= until_ns) return err;
+    CTX__WAIT(&s->woken, seen, next_look(c, until_ns));
+  }
 }
 
 /* Takes the sleeper back: nobody else has it from here on. */
 static void get_up(struct sleeper *s)
 {
+  uint32_t seen;
   if (hook_stop(&s->hook)) return;
-  while (CTX__LOAD(&s->woken) == 0) CTX__WAIT(&s->woken, 0, INT64_MAX);
+  while (((seen = CTX__LOAD(&s->woken)) & 1) == 0) CTX__WAIT(&s->woken, seen, INT64_MAX);
 }
 
 /* On what never ends, a word that nobody wakes. */
