@@ -202,18 +202,24 @@ static struct node *first_below(struct node *at)
 }
 
 /* Leaves 'n' for the one after it. Who has ended 'n' meanwhile has left it in its place: it is
- * taken out now. One that nobody else holds is taken out for good, and so stays pinned. */
+ * taken out now, before the reference is given up. One that nobody else holds is taken out for
+ * good, and so stays pinned. */
 static struct node *next_beside(struct node *n, struct list *dead)
 {
   struct node *up = node_up(n), *hung = node_hung(n);
   CTX__LOCK(&up->lock);
   struct list_link *k = list_after(&up->children, &n->sibling);
-  bool done = done_locked(hung), last = !node_release_unless_last(hung);
-  if (done || last) list_remove(&up->children, &n->sibling);
-  n->pinned = last;
+  bool done = done_locked(hung);
+  if (done) list_remove(&up->children, &n->sibling);
+  n->pinned = 0;
+  bool last = !node_release_unless_last(hung);
+  if (last) {
+    if (!done) list_remove(&up->children, &n->sibling);
+    n->pinned = 1;
+    list_append(dead, &hung->sibling);
+  }
   struct node *next = pin_from(up, k);
   CTX__UNLOCK(&up->lock);
-  if (last) list_append(dead, &hung->sibling);
   return next;
 }
 

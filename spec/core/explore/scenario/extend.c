@@ -118,6 +118,22 @@ static void canceled_below(void)
   end_move(m);
 }
 
+static void cancel_and_let_go(void *arg)
+{
+  struct move *m = arg;
+  cancel_child(m);
+  ctx_release(m->child);
+}
+
+static void canceled_and_gone(void)
+{
+  struct move *m = new_move(SOON);
+  m->child = ctx_with_cancel(m->timed);
+  together(m, move_later, cancel_and_let_go, NULL);
+  m->child = NULL;
+  end_move(m);
+}
+
 static void ask(void *arg)
 {
   struct move *m = arg;
@@ -264,6 +280,7 @@ const struct scenario extend_scenarios[] = {
   {"extend-cancel-child", "D13 and so with a child", canceled, .bound = COMPLETE},
   {"extend-cancel-below", "D13 a child may end while its parent's deadline is moved",
    canceled_below, .bound = COMPLETE},
+  {"extend-cancel-gone", "D13 and be let go, at once", canceled_and_gone, .bound = COMPLETE},
   {"extend-query", "D2 D13 a question may come: it ends by the deadline it has", asked,
    .bound = COMPLETE, .time_passes = true},
   {"extend-poll", "D2 D13 and so may the driver", polled, .bound = COMPLETE, .time_passes = true},
