@@ -74,10 +74,21 @@ bool annex_track(ctx_context *c)
   }
   a->site = site;
   a->born_ns = born_ns;
-  engine_lock(e);
-  list_append(&e->tracked, &a->tracked);
-  engine_unlock(e);
   return true;
+}
+
+void annex_publish(ctx_context *c)
+{
+  ctx_engine *e = c->engine;
+  if (CTX__LOAD_RELAXED(&e->tracking) == 0) return;
+  CTX__LOCK(&c->node.lock);
+  struct annex *a = annex_of(c);
+  if (a != NULL && a->born_ns != ANNEX_UNTRACKED) {
+    engine_lock(e);
+    list_append(&e->tracked, &a->tracked);
+    engine_unlock(e);
+  }
+  CTX__UNLOCK(&c->node.lock);
 }
 
 void ctx_track_site(const char *site)
@@ -113,7 +124,7 @@ void annex_drop(ctx_context *c)
   c->node.marks &= (uint8_t)~MARK_ANNEX;
   if (a->born_ns != ANNEX_UNTRACKED) {
     engine_lock(e);
-    list_remove(&e->tracked, &a->tracked);
+    if (list_linked(&a->tracked)) list_remove(&e->tracked, &a->tracked);
     engine_unlock(e);
   }
   close_fd(e, a);

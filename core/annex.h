@@ -42,6 +42,9 @@ struct annex *annex_make(ctx_context *c);
  * was set for it. False: there is no memory. */
 bool annex_track(ctx_context *c);
 
+/* Puts 'c', of which all is in its place now, among those that are tracked, if it is one. */
+void annex_publish(ctx_context *c);
+
 /* Frees the annex, if any, of a context that nobody knows any more; its descriptor is closed. */
 void annex_drop(ctx_context *c);
 

@@ -49,6 +49,17 @@ static void spare(ctx_context *c, struct list *spared, struct list *dead)
   }
 }
 
+/* Takes merges that have ended off all that they hang on. */
+static void leave_merges(struct list *merges, struct list *dead)
+{
+  struct list_link *k;
+  while ((k = list_pop(merges)) != NULL) {
+    struct node *n = LIST_ELEMENT(k, struct node, sibling);
+    context_unlink(context_of_node(n));
+    if (!node_release_unless_last(n)) list_append(dead, k);
+  }
+}
+
 /* Ends all below 'c', which is done; the walk lock is held. */
 static void end_below(ctx_context *c, struct hook_batch *batch, struct list *dead)
 {
@@ -60,8 +71,8 @@ static void end_below(ctx_context *c, struct hook_batch *batch, struct list *dea
     hook_collect_locked(context_of_node(n), batch);
     disarm(context_of_node(n));
     CTX__UNLOCK(&n->lock);
-    if (n->kind == NODE_MERGE) context_unlink(context_of_node(n));
   }
+  leave_merges(&rest.merges, &rest.dead);
   spare(c, &rest.spared, &rest.dead);
   *dead = rest.dead;
 }

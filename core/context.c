@@ -141,9 +141,16 @@ int64_t ctx_deadline(const ctx_context *c)
 /* What the further parents of a merge hold for 'key', or NULL. */
 static const struct value_context *merged_value(ctx_context *c, const void *key)
 {
-  struct merge_context *m = merge_context_of(c);
-  for (size_t i = 0; i < m->values; i++) {
-    if (m->value[i]->key == key) return m->value[i];
+  const struct merge_context *m = merge_context_of(c);
+  size_t from = 0, end = m->values;
+  while (from < end) {
+    size_t middle = from + (end - from) / 2;
+    const struct value_context *v = m->value[middle].context;
+    if (v->key == key) return v;
+    if ((uintptr_t)v->key < (uintptr_t)key)
+      from = middle + 1;
+    else
+      end = middle;
   }
   return NULL;
 }
@@ -213,8 +220,7 @@ ctx_context *context_new(ctx_context *parent, enum node_kind kind, size_t size)
   return c;
 }
 
-/* Gives a new context that can end its effective deadline. */
-static void begin(ctx_context *c, int64_t deadline_ns)
+void context_begin(ctx_context *c, int64_t deadline_ns)
 {
   c->deadline_ns = deadline_ns;
   if (deadline_ns != CTX_NEVER) c->node.state = CTX__LIVE_TIMED;
@@ -226,13 +232,13 @@ bool context_hang(ctx_context *c, int64_t own_ns, bool past)
 {
   struct node *up = node_up(&c->node);
   if (up == NULL) {
-    begin(c, own_ns);
+    context_begin(c, own_ns);
     return !past;
   }
   CTX__LOCK(&up->lock);
   int64_t above_ns = CTX__LOAD(&context_of_node(up)->deadline_ns);
   bool own = own_ns < above_ns;
-  begin(c, own ? own_ns : above_ns);
+  context_begin(c, own ? own_ns : above_ns);
   bool born_past = own && past;
   bool live = !born_past && tree_link_locked(up, &c->node);
   CTX__UNLOCK(&up->lock);
@@ -240,11 +246,18 @@ bool context_hang(ctx_context *c, int64_t own_ns, bool past)
   return live;
 }
 
+ctx_context *context_made(ctx_context *c)
+{
+  annex_publish(c);
+  return c;
+}
+
 ctx_context *ctx_with_cancel(ctx_context *parent)
 {
   ctx_context *c = context_new(parent, NODE_CANCEL, sizeof *c);
-  if (c != NULL) context_hang(c, CTX_NEVER, false);
-  return c;
+  if (c == NULL) return NULL;
+  context_hang(c, CTX_NEVER, false);
+  return context_made(c);
 }
 
 ctx_context *ctx_with_value(ctx_context *parent, const void *key, void *value, void (*drop)(void *))
@@ -259,10 +272,11 @@ ctx_context *ctx_with_value(ctx_context *parent, const void *key, void *value, v
   struct node *n = &v->context.node;
   n->shares = node_up(n);
   if (n->shares != NULL) n->state = CTX__ELSEWHERE;
-  return &v->context;
+  return context_made(&v->context);
 }
 
 ctx_context *ctx_without_cancel(ctx_context *parent)
 {
-  return context_new(parent, NODE_DETACHED, sizeof(ctx_context));
+  ctx_context *c = context_new(parent, NODE_DETACHED, sizeof *c);
+  return c != NULL ? context_made(c) : NULL;
 }

@@ -49,14 +49,21 @@ struct grace_context {
   int64_t grace_ns;                 /* fixed at birth */
 };
 
+struct value_context;
+
+struct merged_value {
+  const struct value_context *context;
+  size_t rank; /* in the order of a lookup; needed at birth only */
+};
+
 /* NODE_MERGE; in one block with its members, one for each parent, and its values */
 struct merge_context {
   struct ctx_context context;
   size_t size; /* of the block; fixed at birth, like the next three */
   size_t members;
   size_t values;
-  const struct value_context **value; /* what only the further parents see, the first wins */
-  size_t arrivals;                    /* both for deadline.c; under the walk lock */
+  const struct merged_value *value; /* what the further parents see, sorted by key */
+  size_t arrivals;                  /* both for deadline.c; under the walk lock */
   uint8_t stage;
   struct node member[]; /* each holds its parent */
 };
@@ -124,12 +131,18 @@ void context_init_root(ctx_context *c, ctx_engine *e, enum node_kind kind, ctx_c
  * constructors. */
 ctx_context *context_new(ctx_context *parent, enum node_kind kind, size_t size);
 
+/* Gives 'c', of which all is in its place now: those may find it who look for what is tracked. */
+ctx_context *context_made(ctx_context *c);
+
 /*
  * Gives 'c', which nobody knows, its effective deadline, of which 'own_ns' is its own wish, and
  * hangs it on its up, if it has one. False: the wish is the earlier one, and 'past'; or the
  * up is done, and so is 'c'. Then it is hung nowhere.
  */
 bool context_hang(ctx_context *c, int64_t own_ns, bool past);
+
+/* Gives 'c', which nobody knows, this effective deadline. */
+void context_begin(ctx_context *c, int64_t deadline_ns);
 
 /* Takes 'c', which can end, off all that it hangs on. */
 void context_unlink(ctx_context *c);

@@ -101,8 +101,7 @@ static bool follow_locked(ctx_context *c)
   return change_locked(c, d->own_ns < above_ns ? d->own_ns : above_ns);
 }
 
-/* True: it has changed, and so may those below. */
-static bool follow(ctx_context *c)
+bool deadline_follow(ctx_context *c)
 {
   CTX__LOCK(&c->node.lock);
   bool changed = !state_is_done(context_state(c)) && follow_locked(c);
@@ -159,7 +158,7 @@ static void pass_below(struct moving *m, ctx_context *root, enum pass pass)
     if (!into)
       meet(m, merge_context_of(context_of_node(n->shares)), pass);
     else if (pass != PASS_COUNT)
-      into = follow(context_of_node(n)) || pass == PASS_FOLLOW;
+      into = deadline_follow(context_of_node(n)) || pass == PASS_FOLLOW;
   }
 }
 
@@ -197,7 +196,7 @@ static void follow_merges(struct moving *m)
   while (!list_empty(ready)) {
     struct merge_context *merge = merge_at(ready->first);
     put(m, merge, STAGE_FOLLOWED);
-    follow(&merge->context);
+    deadline_follow(&merge->context);
     pass_below(m, &merge->context, PASS_FOLLOW);
   }
 }
@@ -235,6 +234,14 @@ void deadline_spare(struct grace_context *g, int64_t at_ns, struct list *dead)
 
 /* ---- making ----------------------------------------------------------- */
 
+void deadline_init(struct deadline_context *d, int64_t own_ns, ctx_cause *cause)
+{
+  wheel_entry_init(&d->wish);
+  d->wish.tag = ENTRY_CONTEXT;
+  d->own_ns = own_ns;
+  d->cause = cause;
+}
+
 /* Ends 'd', which nobody knows yet, because of its deadline or, if that is done, its up. An
  * up whose own deadline has passed is done, whether or not a driver has said so yet. */
 static void bear_done(struct deadline_context *d, int64_t now_ns)
@@ -259,15 +266,12 @@ static ctx_context *with_deadline(ctx_context *parent, int64_t deadline_ns, int6
     (struct deadline_context *)(void *)context_new(parent, NODE_DEADLINE, sizeof *d);
   if (d == NULL) return NULL;
   ctx_context *c = &d->context;
-  wheel_entry_init(&d->wish);
-  d->wish.tag = ENTRY_CONTEXT;
-  d->own_ns = deadline_ns;
-  d->cause = cause;
+  deadline_init(d, deadline_ns, cause);
   if (context_hang(c, deadline_ns, past))
     deadline_arm(d);
   else if (!state_is_done(context_state(c)))
     bear_done(d, now_ns);
-  return c;
+  return context_made(c);
 }
 
 ctx_context *ctx_with_deadline_cause(ctx_context *parent, int64_t deadline_ns, ctx_cause *cause)

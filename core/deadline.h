@@ -30,8 +30,15 @@ struct deadline_context *deadline_owner(ctx_context *c);
 /* Whether 'd', which is locked and live, has come to its own deadline, which is in force. */
 bool deadline_is_over_locked(struct deadline_context *d, int64_t now_ns);
 
+/* Makes the part of 'd' that is about its own deadline. Takes 'cause'. */
+void deadline_init(struct deadline_context *d, int64_t own_ns, ctx_cause *cause);
+
 /* Arms the own deadline of 'd', if that is in force, and 'd' has not ended since it was hung up. */
 void deadline_arm(struct deadline_context *d);
+
+/* Gives 'c', if it lives, the deadline that follows from those above it. True: it has changed, and
+ * so may those below. */
+bool deadline_follow(ctx_context *c);
 
 /*
  * deadline_move: gives 'd' this own deadline, and all below it what follows. Call with the

@@ -13,6 +13,7 @@ struct found {
   char name[256];
   size_t parent, first, count; /* its parent, and its children, in 'found' */
   size_t place;                /* its own in 'order' */
+  bool elsewhere;              /* a merge whose children are shown below another parent */
 };
 
 struct ctx_snapshot {
@@ -65,6 +66,16 @@ static void add(ctx_snapshot *s, ctx_context *c, size_t parent)
 
 /* ---- who is there ----------------------------------------------------- */
 
+/* Whether 'n', which lies among children, is a member of a merge that another parent shows. */
+static bool is_elsewhere(struct node *n)
+{
+  struct merge_context *m = merge_context_of(context_of_node(node_hung(n)));
+  if (n->kind != NODE_MEMBER) return false;
+  size_t first = 0;
+  while (node_up(&m->member[first]) == NULL) first++;
+  return n != &m->member[first];
+}
+
 /* Adds the children of the one at 'i' that are linked to it: as many as there is room for. How
  * many there are. */
 static size_t add_linked(ctx_snapshot *s, size_t i)
@@ -75,19 +86,24 @@ static size_t add_linked(ctx_snapshot *s, size_t i)
   bool live = !state_is_done(CTX__LOAD_RELAXED(&n->state));
   struct list_link *k = live && node_can_end(n) ? n->children.first : NULL;
   for (; k != NULL; k = list_after(&n->children, k)) {
-    struct node *child = LIST_ELEMENT(k, struct node, sibling);
+    struct node *child = LIST_ELEMENT(k, struct node, sibling), *hung = node_hung(child);
     seen++;
-    if (s->count < s->room && node_retain_unless_dead(child)) add(s, context_of_node(child), i);
+    if (s->count == s->room || !node_retain_unless_dead(hung)) continue;
+    add(s, context_of_node(hung), i);
+    s->found[s->count - 1].elsewhere = is_elsewhere(child);
   }
   CTX__UNLOCK(&n->lock);
   return seen;
 }
 
 /* Whether 'c' hangs on nothing, and 'root' is the nearest above it that never ends. */
-static bool is_below_root(const ctx_context *c, const ctx_context *root)
+static bool is_below_root(ctx_context *c, const ctx_context *root)
 {
-  if (!node_can_end(&c->node) && c->node.kind != NODE_DETACHED) return false;
-  if (node_can_end(&c->node) && node_up(&c->node) != NULL) return false;
+  bool ends = node_can_end(&c->node);
+  if (!ends && c->node.kind != NODE_DETACHED) return false;
+  for (size_t i = 0; ends && i < context_ups(c); i++) {
+    if (context_up(c, i) != NULL) return false;
+  }
   const struct node *n = c->node.parent;
   while (n != NULL && n->kind == NODE_VALUE) n = n->parent;
   return n == &root->node;
@@ -123,6 +139,7 @@ static bool add_children(ctx_snapshot *s, size_t i, size_t most)
 {
   size_t before = s->count, seen;
   const ctx_context *c = before > 0 ? s->found[i].entry.context : NULL;
+  if (c != NULL && s->found[i].elsewhere) return true;
   bool ends = c != NULL && node_can_end(&c->node);
   for (;;) {
     size_t room = s->room - before;
@@ -142,7 +159,8 @@ static bool add_children(ctx_snapshot *s, size_t i, size_t most)
 
 static const char *const kinds[] = {
   [NODE_BACKGROUND] = "background", [NODE_TODO] = "todo",     [NODE_DETACHED] = "without_cancel",
-  [NODE_VALUE] = "value",           [NODE_CANCEL] = "cancel", [NODE_DEADLINE] = "deadline"};
+  [NODE_VALUE] = "value",           [NODE_CANCEL] = "cancel", [NODE_DEADLINE] = "deadline",
+  [NODE_GRACE] = "grace",           [NODE_MERGE] = "merge"};
 
 static void count_hooks_locked(const ctx_context *c, const struct annex *a, ctx_snapshot_entry *e)
 {

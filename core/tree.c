@@ -117,6 +117,7 @@ void tree_join(struct tree *t)
 void tree_rest_init(struct tree_rest *rest)
 {
   list_init(&rest->dead);
+  list_init(&rest->merges);
   list_init(&rest->spared);
 }
 
@@ -169,6 +170,8 @@ struct node *tree_next(struct node *root, struct node *at, struct tree_rest *res
     }
     if (leave->kind == NODE_GRACE)
       list_append(&rest->spared, &leave->sibling);
+    else if (leave->kind == NODE_MERGE && leave != child)
+      list_append(&rest->merges, &leave->sibling);
     else if (!node_release_unless_last(leave))
       list_append(&rest->dead, &leave->sibling);
   }

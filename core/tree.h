@@ -149,6 +149,8 @@ void tree_walk_end(struct tree *t);
 /* What a walk leaves to its caller, by their 'sibling' and with a reference on each. */
 struct tree_rest {
   struct list dead;   /* nobody else holds them, and no walk finds them any more */
+  struct list merges; /* ended, with all below: to be taken off the other nodes they hang on. No
+                         sooner: who ends one of those waits for this walk as long as he finds them */
   struct list spared; /* live ones of NODE_GRACE whose up has ended */
 };
 

@@ -80,6 +80,22 @@ static void *make_detached(struct trial *t)
   return ctx_without_cancel(t->parent);
 }
 
+static void *make_kept(struct trial *t)
+{
+  return ctx_without_cancel_keep_deadline(t->parent);
+}
+
+static void *make_grace(struct trial *t)
+{
+  return ctx_with_grace(t->parent, 10);
+}
+
+static void *make_merge(struct trial *t)
+{
+  ctx_context *const with[] = {ctx_engine_background(t->w.engine), t->parent, t->parent};
+  return ctx_merge(3, with);
+}
+
 static void *make_hook(struct trial *t)
 {
   return ctx_after_func(t->parent, count_run, &t->ran, 0);
@@ -245,6 +261,21 @@ TEST(without_cancel)
   check_context(make_detached);
 }
 
+TEST(keep_deadline)
+{
+  check_context(make_kept);
+}
+
+TEST(with_grace)
+{
+  check_context(make_grace);
+}
+
+TEST(merge)
+{
+  check_context(make_merge);
+}
+
 TEST(after_func)
 {
   check_maker(&(struct maker){.make = make_hook, .undo = undo_hook});
@@ -345,6 +376,9 @@ static const struct test tests[] = {
   T(with_deadline_cause, "with_deadline_cause without memory does not take the cause"),
   T(with_value, "with_value without memory does not take the value"),
   T(without_cancel, "without_cancel without memory changes nothing"),
+  T(keep_deadline, "without_cancel_keep_deadline without memory changes nothing"),
+  T(with_grace, "with_grace without memory changes nothing"),
+  T(merge, "K1 merge without memory changes nothing"),
   T(after_func, "after_func without memory changes nothing, also on a done context"),
   T(engine_open, "ctx_engine_open without memory leaves nothing"),
   T(all_else_needs_none, "C11 what cancels, fires, attaches, stops or releases needs no memory"),
