@@ -32,6 +32,12 @@ static void count_run(ctx_context *c, void *times)
 
 /* ---- who follows ------------------------------------------------------- */
 
+/* The word that ctx_err reads: whether the clock is to be asked. */
+static uint32_t word(const ctx_context *c)
+{
+  return *(const uint32_t *)(const void *)c;
+}
+
 TEST(all_below_follow)
 {
   struct world w;
@@ -80,6 +86,7 @@ TEST(never_and_back)
   CHECK_INT(ctx_deadline(b), 30);
   CHECK_INT(ctx_extend(a, CTX_NEVER), 0);
   CHECK_INT(ctx_deadline(b), CTX_NEVER);
+  CHECK_INT(word(b), CTX__LIVE);
   CHECK_INT(counters(&w).timers, 0);
   ctx_engine_advance(w.engine, 1000);
   CHECK_INT(ctx_err(b), 0);
@@ -168,6 +175,8 @@ TEST(past_ends_at_once)
   ctx_hook *h = ctx_after_func(b, count_run, &ran, CTX_HOOK_INLINE);
   w.now_ns = 20;
   CHECK_INT(ctx_extend(a, 20), 0);
+  CHECK_INT(word(b), CTX_DEADLINE_EXCEEDED);
+  CHECK_INT(counters(&w).timers, 0);
   ctx_origin o;
   CHECK(ctx_origin_of(b, &o) && o.context == a && o.at_ns == 20);
   CHECK_INT(o.kind, CTX_ORIGIN_DEADLINE);
@@ -628,7 +637,7 @@ TEST(let_go_meanwhile)
 
 static const struct test tests[] = {
   T(all_below_follow, "D13 all below follow, at once"),
-  T(never_and_back, "D13 a deadline may be taken away and come back"),
+  T(never_and_back, "B9 D13 a deadline may be taken away and come back"),
   T(others_refuse, "D13 other contexts have no deadline to move; a done one has none any more"),
   T(covered_wish_counts_later, "D5 D13 a wish that was covered counts when it is uncovered"),
   T(equal_is_the_parents, "D5 D13 a wish moved to the parent's deadline is the parent's"),
