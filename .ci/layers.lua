@@ -61,9 +61,12 @@ local rows = {
   { "lua/binding/drive.[ch]", "lua/binding/report.h" },
   { "lua/binding/wait.c", "lua/binding/drive.h lua/binding/stack.h" },
   { "lua/binding/handle.[ch]",
-    "lua/binding/wait.h lua/binding/link.h lua/binding/convert.h lua/binding/error.h core/ctx.h" },
+    "lua/binding/wait.h lua/binding/link.h lua/binding/convert.h lua/binding/error.h "
+    .. "lua/binding/stack.h core/ctx.h" },
   { "lua/binding/cancel.[ch]", "lua/ctx_lua.h lua/binding/handle.h lua/binding/link.h "
-    .. "lua/binding/convert.h lua/binding/error.h" },
+    .. "lua/binding/convert.h lua/binding/error.h lua/binding/stack.h" },
+  { "lua/binding/merge.[ch]", "lua/binding/cancel.h lua/binding/handle.h" },
+  { "lua/binding/origin.[ch]", "lua/binding/cancel.h lua/binding/handle.h lua/binding/convert.h" },
   { "lua/binding/value.[ch]", "lua/binding/cancel.h lua/binding/link.h lua/binding/key.h" },
   { "lua/binding/query.[ch]", "lua/binding/handle.h lua/binding/convert.h lua/binding/error.h" },
   { "lua/binding/pollable.[ch]", "lua/binding/handle.h" },

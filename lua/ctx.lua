@@ -30,8 +30,8 @@ local ctx = {
 
 local public = {
   "background", "todo", "current", "root",
-  "with_cancel", "with_timeout", "with_deadline", "with_value", "without_cancel",
-  "done", "err", "cause", "check", "deadline", "timeout", "value",
+  "with_cancel", "with_timeout", "with_deadline", "with_value", "without_cancel", "merge", "extend",
+  "done", "err", "cause", "check", "origin", "name", "deadline", "timeout", "value",
   "wait", "go", "async", "on_done",
   "run", "sleep", "yield", "now", "wrap", "is_canceled",
 }

@@ -67,7 +67,7 @@ static bool can_end(const struct handle *h)
 /* Whether it can be ended by what Lua does not see. */
 static bool ends_unseen(const struct handle *h)
 {
-  return h->kind == HANDLE_DEADLINE || h->is_held;
+  return h->kind >= HANDLE_DEADLINE || h->is_held; /* a merge: by its further parents */
 }
 
 /* Anchors the handle on top in its world, or lets it go there: a closed world keeps nothing. */

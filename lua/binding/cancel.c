@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +8,7 @@
 #include "ctx_lua.h"
 #include "error.h"
 #include "link.h"
+#include "stack.h"
 
 /* ---- causes in C --------------------------------------------------------- */
 
@@ -48,11 +50,11 @@ static int describe(lua_State *L, int index, struct text *t)
 
 /* A C cause for the Lua value at 'index', to which 'link' is the link. NULL: there is no memory;
  * the link is dropped then. */
-static ctx_cause *new_cause(lua_State *L, int index, struct link *link)
+static ctx_cause *new_cause(lua_State *L, int index, struct link *link, const char *site)
 {
   struct text text;
   int code = describe(L, index, &text);
-  ctx_cause *cause = ctx_cause_new(text.bytes, text.len, code, link, link_drop);
+  ctx_cause *cause = ctx_cause_new_at(text.bytes, text.len, code, link, link_drop, site);
   if (cause == NULL) link_drop(link);
   return cause;
 }
@@ -89,16 +91,19 @@ static void keep_cause(lua_State *L, int index, int cause, struct link *link)
 }
 
 /* The end comes first: nothing that may fail for want of memory comes before it. */
-bool cancel_context(lua_State *L, int index, int cause)
+bool cancel_context(lua_State *L, int index, int cause, ctx_origin_kind by)
 {
+  char site[STACK_SITE];
   index = lua_absindex(L, index);
   struct handle *h = handle_check(L, index);
   bool given = cause != 0 && !lua_isnoneornil(L, cause);
   struct link *link = given ? link_new(NULL) : NULL;
-  ctx_cause *c_cause = link != NULL ? new_cause(L, cause, link) : NULL;
-  bool first = ctx_cancel_cause(h->context, c_cause);
+  stack_write_site(L, 0, site);
+  ctx_cause *c_cause = link != NULL ? new_cause(L, cause, link, site) : NULL;
+  if (!given) c_cause = ctx_cause_new_at(NULL, 0, CTX_CANCELED, NULL, NULL, site);
+  bool first = ctx_cancel_at(h->context, c_cause, by, NULL);
   loop_anchor_fired(L);
-  if (first && c_cause != NULL) keep_cause(L, index, cause, link);
+  if (first && given && c_cause != NULL) keep_cause(L, index, cause, link);
   return first;
 }
 
@@ -108,7 +113,7 @@ static int cancel_call(lua_State *L)
   lua_settop(L, 1);
   lua_pushvalue(L, lua_upvalueindex(1));
   if (handle_test(L, 2) == NULL) return luaL_error(L, "ctx: a cancel function was tampered with");
-  lua_pushboolean(L, cancel_context(L, 2, 1));
+  lua_pushboolean(L, cancel_context(L, 2, 1, CTX_ORIGIN_EXPLICIT));
   return 1;
 }
 
@@ -128,8 +133,7 @@ void cancel_refuse(lua_State *L, int arg)
 
 /* ---- making ----------------------------------------------------------- */
 
-/* The context on top of the stack and the function that cancels it. */
-static int with_cancel_function(lua_State *L)
+int cancel_push_function(lua_State *L)
 {
   lua_pushvalue(L, -1);
   lua_pushcclosure(L, cancel_call, 1);
@@ -149,7 +153,7 @@ static int bind_with_cancel(lua_State *L)
 {
   handle_check_clock(L, 1);
   cancel_push_child(L, 1);
-  return with_cancel_function(L);
+  return cancel_push_function(L);
 }
 
 /* Pushes an empty handle for a deadline with the cause at 3; gives the C cause, if any, which has
@@ -165,7 +169,7 @@ static struct handle *push_deadline(lua_State *L, ctx_cause **cause)
   if (h->link != NULL) loop_remember(L, h->link, -1);
   struct link *link = h->link; /* what a finalizer that has run meanwhile has left */
   h->link = NULL;
-  *cause = link != NULL ? new_cause(L, 3, link) : NULL;
+  *cause = link != NULL ? new_cause(L, 3, link, NULL) : NULL;
   if (*cause == NULL) luaL_error(L, "not enough memory");
   h->link = link;
   return h;
@@ -179,7 +183,7 @@ static int fill_deadline(lua_State *L, struct handle *h, ctx_context *c, ctx_cau
     ctx_cause_release(cause);
   }
   handle_fill(L, h, c);
-  return with_cancel_function(L);
+  return cancel_push_function(L);
 }
 
 /* ctx.with_timeout(parent, seconds [, cause]) -> context, cancel */
@@ -205,14 +209,80 @@ static int bind_with_deadline(lua_State *L)
   return fill_deadline(L, h, ctx_with_deadline_cause(parent->context, deadline_ns, cause), cause);
 }
 
-/* ctx.without_cancel(parent) -> context */
+/* The deadline is that of the parent now. */
+static int keep_deadline(lua_State *L, struct handle *parent)
+{
+  struct handle *h = handle_push_new(L, HANDLE_DEADLINE, 1, HANDLE_EXTRA);
+  handle_fill(L, h, ctx_without_cancel_keep_deadline(parent->context));
+  return cancel_push_function(L);
+}
+
+static int with_grace(lua_State *L, struct handle *parent, int64_t grace_ns)
+{
+  struct handle *h = handle_push_new(L, HANDLE_GRACE, 1, HANDLE_EXTRA);
+  handle_fill(L, h, ctx_with_grace(parent->context, grace_ns));
+  return cancel_push_function(L);
+}
+
+/* Reads the table of options at 2: pushes 'grace', or nil. True: the deadline is to be kept. */
+static bool read_options(lua_State *L)
+{
+  bool keep = false;
+  lua_pushnil(L);
+  int grace = lua_gettop(L);
+  for (lua_pushnil(L); lua_next(L, 2) != 0; lua_pop(L, 1)) {
+    const char *option = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
+    if (strcmp(option, "deadline") == 0) {
+      if (!lua_isboolean(L, -1)) luaL_argerror(L, 2, "option 'deadline' is true or false");
+      keep = lua_toboolean(L, -1);
+    } else if (strcmp(option, "grace") == 0) {
+      lua_copy(L, -1, grace);
+    } else {
+      luaL_argerror(L, 2,
+                    lua_pushfstring(L, "no option '%s'; there are 'deadline' and 'grace'", option));
+    }
+  }
+  return keep;
+}
+
+/* ctx.without_cancel(parent [, options]) -> context; with options also cancel */
 static int bind_without_cancel(lua_State *L)
 {
   struct handle *parent = handle_check_clock(L, 1);
-  struct handle *h = handle_push_new(L, HANDLE_DETACHED, 1, HANDLE_EXTRA);
-  handle_fill(L, h, ctx_without_cancel(parent->context));
+  if (lua_isnoneornil(L, 2) || lua_isfunction(L, 2)) {
+    cancel_refuse(L, 2);
+    struct handle *h = handle_push_new(L, HANDLE_DETACHED, 1, HANDLE_EXTRA);
+    handle_fill(L, h, ctx_without_cancel(parent->context));
+    return 1;
+  }
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 2);
+  bool keep = read_options(L);
+  if (keep != lua_isnil(L, 3))
+    return luaL_argerror(L, 2, "one of the options is wanted: deadline = true, or grace = seconds");
+  return keep ? keep_deadline(L, parent) : with_grace(L, parent, convert_timeout(L, 3));
+}
+
+/* ctx.extend(cancel, seconds) -> true; false: the context is done */
+static int bind_extend(lua_State *L)
+{
+  if (!is_cancel_function(L, 1)) return luaL_typeerror(L, 1, "cancel function");
+  int64_t timeout_ns = convert_timeout(L, 2);
+  lua_settop(L, 2);
+  lua_getupvalue(L, 1, 1);
+  struct handle *h = handle_check(L, 3);
+  if (h->kind != HANDLE_DEADLINE)
+    return luaL_argerror(L, 1, "its context is not one of with_timeout or with_deadline");
+  int64_t now_ns = ctx_engine_now(ctx_engine_of(h->context));
+  bool never = timeout_ns == CTX_NEVER || timeout_ns > CTX_NEVER - now_ns;
+  int failed = ctx_extend(h->context, never ? CTX_NEVER : now_ns + timeout_ns);
+  if (failed != 0 && failed != ECANCELED) return luaL_error(L, "%s", strerror(failed));
+  loop_anchor_fired(L);
+  lua_pushboolean(L, failed == 0);
   return 1;
 }
+
+const luaL_Reg cancel_functions[] = {{"extend", bind_extend}, {NULL, NULL}};
 
 /* ---- asking why ------------------------------------------------------- */
 

@@ -20,7 +20,10 @@ void cancel_push_child(lua_State *L, int parent);
 
 /* Ends the context of the handle at 'index', with the cause at 'cause' unless that is 0 or
  * a nil. True: this was the call. A background of a virtual world can be ended, too. */
-bool cancel_context(lua_State *L, int index, int cause);
+bool cancel_context(lua_State *L, int index, int cause, ctx_origin_kind by);
+
+/* The handle on top, and on it the function that cancels: what a constructor returns. */
+int cancel_push_function(lua_State *L);
 
 /* Pushes the cause of the context of 'h': the value that was given, or the err. */
 void cancel_push_cause(lua_State *L, struct handle *h);
@@ -29,6 +32,7 @@ void cancel_push_cause(lua_State *L, struct handle *h);
  * f(p:with_cancel()). */
 void cancel_refuse(lua_State *L, int arg);
 
-extern const luaL_Reg cancel_methods[]; /* with_cancel and the like, cause */
+extern const luaL_Reg cancel_functions[]; /* ctx.extend */
+extern const luaL_Reg cancel_methods[];   /* with_cancel and the like, cause */
 
 #endif

@@ -2,12 +2,13 @@
 #include "convert.h"
 #include "error.h"
 #include "link.h"
+#include "stack.h"
 
 static const char cookie;    /* its address marks our userdata */
 static const char metatable; /* a place in the registry */
 
-static const char *const kind_names[] = {"background", "todo",   "without_cancel", "host",
-                                         "value",      "cancel", "deadline"};
+static const char *const kind_names[] = {
+  "background", "todo", "without_cancel", "host", "value", "cancel", "deadline", "grace", "merge"};
 
 /* ---- checking --------------------------------------------------------- */
 
@@ -295,7 +296,10 @@ static int handle_gc(lua_State *L)
 
 static void end(lua_State *L, struct handle *h)
 {
-  ctx_cancel(h->context);
+  char site[STACK_SITE];
+  stack_write_site(L, 0, site);
+  ctx_cause *cause = ctx_cause_new_at(NULL, 0, CTX_CANCELED, NULL, NULL, site);
+  ctx_cancel_at(h->context, cause, CTX_ORIGIN_EXPLICIT, NULL);
   loop_anchor_fired(L);
 }
 

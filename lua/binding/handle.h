@@ -32,7 +32,9 @@ enum handle_kind { /* the order of 'kind_names' */
                    HANDLE_HOST, /* from here on what may be ended, or show an end; */
                    HANDLE_VALUE,
                    HANDLE_CANCEL, /* from here on with an end of its own */
-                   HANDLE_DEADLINE
+                   HANDLE_DEADLINE,
+                   HANDLE_GRACE,
+                   HANDLE_MERGE
 };
 
 struct handle {
@@ -48,7 +50,7 @@ struct handle {
 };
 
 /* User values. PAYLOAD: the value of a value context, the cause of a deadline, the world of
- * a background. */
+ * a background, the handles of the further parents of a merge. */
 enum { HANDLE_PARENT = 1, HANDLE_EXTRA, HANDLE_PAYLOAD, HANDLE_KEY };
 
 /* What a handle's EXTRA table holds, when it has one. */

@@ -148,25 +148,60 @@ static void share_links(lua_State *L, const struct handle *h)
   lua_settop(L, top);
 }
 
-/* Replaces the handle on top by that of its parent. NULL: none is left that is not shared. */
-static struct handle *climb(lua_State *L)
+/* Adds the handle on top, which it pops, to what is to be shared: the table at 'work', which also
+ * has it as a key. */
+static void add_work(lua_State *L, int work)
 {
-  struct handle *h = handle_push_parent(L, -1);
-  lua_replace(L, -2);
-  return h != NULL && !h->is_shared ? h : NULL;
+  const struct handle *h = handle_test(L, -1);
+  lua_pushvalue(L, -1);
+  bool known = lua_rawget(L, work) != LUA_TNIL;
+  lua_pop(L, 1);
+  if (h == NULL || h->is_shared || known) {
+    lua_pop(L, 1);
+    return;
+  }
+  lua_pushvalue(L, -1);
+  lua_pushboolean(L, 1);
+  lua_rawset(L, work);
+  lua_rawseti(L, work, (lua_Integer)lua_rawlen(L, work) + 1);
+}
+
+/* The same for all parents of the handle on top. */
+static void add_parents(lua_State *L, int work)
+{
+  int top = lua_gettop(L);
+  const struct handle *h = handle_push_parent(L, top);
+  add_work(L, work);
+  h = handle_test(L, top);
+  if (h->kind == HANDLE_MERGE && lua_getiuservalue(L, top, HANDLE_PAYLOAD) == LUA_TTABLE) {
+    lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
+    for (lua_Integer i = 1; i <= n; i++) {
+      lua_rawgeti(L, top + 1, i);
+      add_work(L, work);
+    }
+  }
+  lua_settop(L, top);
 }
 
 /* Shares all that can be seen from the handle at 'index'. Where that fails, none of them says
  * that it has been done. */
 static void share(lua_State *L, int index)
 {
-  struct handle *h = handle_test(L, index);
-  if (h->is_shared) return;
+  lua_newtable(L);
+  int work = lua_gettop(L);
   lua_pushvalue(L, index);
-  for (; h != NULL; h = climb(L)) share_links(L, h);
-  lua_pop(L, 1);
-  lua_pushvalue(L, index);
-  for (h = handle_test(L, -1); h != NULL; h = climb(L)) h->is_shared = true;
+  add_work(L, work);
+  for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, work); i++) {
+    lua_rawgeti(L, work, i);
+    share_links(L, handle_test(L, -1));
+    add_parents(L, work);
+    lua_pop(L, 1);
+  }
+  for (lua_Integer i = (lua_Integer)lua_rawlen(L, work); i > 0; i--) {
+    lua_rawgeti(L, work, i);
+    handle_test(L, -1)->is_shared = true;
+    lua_pop(L, 1);
+  }
   lua_pop(L, 1);
 }
 

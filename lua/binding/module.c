@@ -13,7 +13,9 @@
 #include "host.h"
 #include "join.h"
 #include "link.h"
+#include "merge.h"
 #include "on_done.h"
+#include "origin.h"
 #include "pollable.h"
 #include "query.h"
 #include "report.h"
@@ -89,7 +91,7 @@ static const luaL_Reg functions[] = {
   {NULL, NULL},
 };
 
-static const luaL_Reg methods[] = {{"on_done", on_done_bind}, {NULL, NULL}};
+static const luaL_Reg methods[] = {{"on_done", on_done_bind}, {"merge", merge_bind}, {NULL, NULL}};
 
 /* Both in the table of functions, at 'core', and in that of methods, on top. */
 static void add_methods(lua_State *L, int core, const luaL_Reg *list)
@@ -102,6 +104,7 @@ static void add_methods(lua_State *L, int core, const luaL_Reg *list)
 
 static void open_all(lua_State *L)
 {
+  origin_open(L);
   error_open(L);
   loop_open(L);
   wait_open(L);
@@ -136,6 +139,7 @@ int luaopen_ctx_core(lua_State *L)
   int core = lua_gettop(L);
   luaL_setfuncs(L, functions, 0);
   luaL_setfuncs(L, handle_functions, 0);
+  luaL_setfuncs(L, cancel_functions, 0);
   luaL_setfuncs(L, sleep_functions, 0);
   luaL_setfuncs(L, sleep_primitives, 0);
   handle_open(L);
@@ -144,6 +148,7 @@ int luaopen_ctx_core(lua_State *L)
   add_methods(L, core, cancel_methods);
   add_methods(L, core, value_methods);
   add_methods(L, core, query_methods);
+  add_methods(L, core, origin_methods);
   add_methods(L, core, sleep_methods);
   add_methods(L, core, task_functions);
   add_methods(L, core, methods);

@@ -65,7 +65,7 @@ void scope_fail(lua_State *L, int index)
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, index, SCOPE_ERROR);
     lua_getiuservalue(L, index, SCOPE_ROOT);
-    if (handle_live(L, -1) != NULL) cancel_context(L, -1, lua_gettop(L) - 1);
+    if (handle_live(L, -1) != NULL) cancel_context(L, -1, lua_gettop(L) - 1, CTX_ORIGIN_MEMBER);
     lua_pop(L, 1);
   }
   lua_pop(L, 1);
@@ -84,7 +84,7 @@ void scope_end(lua_State *L, int index)
     handle_push_background(L);
   else
     lua_getiuservalue(L, index, SCOPE_ROOT);
-  if (handle_live(L, -1) != NULL) cancel_context(L, -1, 0);
+  if (handle_live(L, -1) != NULL) cancel_context(L, -1, 0, CTX_ORIGIN_PARENT);
   lua_pop(L, 1);
 }
 

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "stack.h"
@@ -16,6 +17,18 @@ void stack_push_place(lua_State *L, lua_State *co, bool in_library)
     }
   }
   lua_pushliteral(L, "?");
+}
+
+void stack_write_site(lua_State *L, int level, char site[STACK_SITE])
+{
+  lua_Debug ar;
+  for (; lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "Sl", &ar);
+    if (ar.currentline <= 0) continue;
+    snprintf(site, STACK_SITE, "%s:%d", ar.short_src, ar.currentline);
+    return;
+  }
+  snprintf(site, STACK_SITE, "?");
 }
 
 /* Looks for the function at 'function' among the fields of the table on top; pushes

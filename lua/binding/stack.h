@@ -12,6 +12,11 @@
  * of the same file where the innermost is one of a library, whose caller is to be named. */
 void stack_push_place(lua_State *L, lua_State *co, bool in_library);
 
+/* Writes the same, from 'level' on, to 'site', without asking for memory; "?" where no Lua function
+ * is running. */
+enum { STACK_SITE = LUA_IDSIZE + 16 };
+void stack_write_site(lua_State *L, int level, char site[STACK_SITE]);
+
 /* Pushes the name of the innermost C function that called out, as the loaded modules
  * know it ("table.sort"), or a word for it: what keeps the caller from yielding. */
 void stack_push_barrier(lua_State *L);

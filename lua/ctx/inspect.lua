@@ -25,6 +25,8 @@ local part = {
   without_cancel = function() return ".WithoutCancel" end,
   cancel = function() return ".WithCancel" end,
   deadline = with_deadline,
+  grace = function() return ".WithGrace" end,
+  merge = function() return ".Merge" end,
   value = function(_, key, value) return (".WithValue(%s, %s)"):format(show(key), show(value)) end,
 }
 
@@ -37,7 +39,8 @@ function inspect.text(c)
   repeat
     local kind, parent, key, value = core.describe(c)
     n = n + 1
-    parts[n] = part[kind](c, key, value)
+    local name = c:name()
+    parts[n] = part[kind](c, key, value) .. (name and ("%q"):format(name) or "")
     c = core.is_context(parent) and parent or nil
   until not c
   for i = 1, n // 2 do parts[i], parts[n + 1 - i] = parts[n + 1 - i], parts[i] end
