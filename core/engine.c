@@ -221,16 +221,6 @@ bool engine_disarm(ctx_engine *e, struct wheel_entry *entry)
 
 /* ---- asking ----------------------------------------------------------- */
 
-ctx_context *ctx_engine_background(ctx_engine *e)
-{
-  return e->background;
-}
-
-ctx_context *ctx_engine_todo(ctx_engine *e)
-{
-  return e->todo;
-}
-
 int64_t ctx_engine_now(const ctx_engine *e)
 {
   return clock_now(&e->clock);

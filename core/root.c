@@ -89,6 +89,16 @@ int ctx_engine_close(ctx_engine *e)
   return 0;
 }
 
+ctx_context *ctx_engine_background(ctx_engine *e)
+{
+  return e->background;
+}
+
+ctx_context *ctx_engine_todo(ctx_engine *e)
+{
+  return e->todo;
+}
+
 #define TEXT(x) #x
 #define DOTTED(major, minor, patch) TEXT(major) "." TEXT(minor) "." TEXT(patch)
 

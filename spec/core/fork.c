@@ -356,6 +356,10 @@ static void dead_refuses(struct dead *d)
   FAILS(ctx_with_deadline(d->bg, 5) == NULL, ECHILD);
   FAILS(ctx_with_value(d->live, &d->key, d, count_drop) == NULL, ECHILD);
   FAILS(ctx_without_cancel(d->live) == NULL, ECHILD);
+  FAILS(ctx_without_cancel_keep_deadline(d->live) == NULL, ECHILD);
+  FAILS(ctx_with_grace(d->live, 5) == NULL, ECHILD);
+  FAILS(ctx_merge(2, (ctx_context *[]){d->live, d->canceled}) == NULL, ECHILD);
+  CHECK_INT(ctx_extend(d->timed, CTX_NEVER), ECHILD);
   FAILS(ctx_after_func(d->live, count_hook, &d->ran, 0) == NULL, ECHILD);
   FAILS(ctx_after_func(d->canceled, count_hook, &d->ran, CTX_HOOK_INLINE) == NULL, ECHILD);
   FAILS(ctx_fd(d->live) == -1, ECHILD);
