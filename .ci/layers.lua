@@ -92,7 +92,11 @@ local rows = {
   { "lua/binding/module.c", "lua/binding/*.h core/platform.h" },
 
   { "lua/ctx.lua", "ctx.core lua/ctx/*.lua" },
-  { "lua/ctx/select.lua", "ctx.core lua/ctx/channel.lua" },
+  { "lua/ctx/channel.lua", "ctx.core lua/ctx/queue.lua" },
+  { "lua/ctx/select.lua", "ctx.core lua/ctx/channel.lua lua/ctx/queue.lua" },
+  { "lua/ctx/semaphore.lua", "ctx.core lua/ctx/queue.lua" },
+  { "lua/ctx/group.lua", "ctx.core lua/ctx/queue.lua lua/ctx/semaphore.lua" },
+  { "lua/ctx/scope.lua", "ctx.core lua/ctx/queue.lua" },
   { "lua/ctx/*.lua", "ctx.core" },
 }
 

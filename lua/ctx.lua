@@ -15,8 +15,11 @@ if _VERSION ~= "Lua 5.4" then error("ctx needs Lua 5.4, and this is " .. _VERSIO
 
 local core = require "ctx.core"
 local channel = require "ctx.channel"
+local group = require "ctx.group"
 local inspect = require "ctx.inspect"
+local scope = require "ctx.scope"
 local select = require "ctx.select"
+local semaphore = require "ctx.semaphore"
 
 local os_time = os.time
 
@@ -25,7 +28,12 @@ local ctx = {
   DEADLINE_EXCEEDED = core.DEADLINE_EXCEEDED,
   VERSION = core.version(),
   channel = channel.new,
+  defer = scope.defer,
+  group = group.new,
   select = select,
+  semaphore = semaphore.new,
+  shield = scope.shield,
+  with = scope.with,
 }
 
 local public = {
@@ -51,6 +59,8 @@ function ctx.wall(t)
 end
 
 core.set_tostring(inspect.text)
+core.methods.group = group.new
+core.methods.with = scope.with
 
 -- What only the module has is looked up on a context by who has hidden the one with the other.
 setmetatable(core.methods, {

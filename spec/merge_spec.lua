@@ -26,14 +26,12 @@ describe("a merge", function()
   end))
 
   it("K1 has the values of the first, then of the others", virtual(function(root)
-    local a = root:with_value("k", "a"):with_value("only a", 1)
-    local b = root:with_value("k", "b"):with_value("only b", 2)
-    local m = a:merge(b)
+    local m = ctx.merge(root:with_value("k", "a"):with_value("only a", 1),
+      root:with_value("k", "b"):with_value("only b", 2))
     assert.equal("a", m:value "k")
     assert.equal(1, m:value "only a")
     assert.equal(2, m:value "only b")
     assert.is_nil(m:value "none")
-    a, b = nil, nil
     collect()
     assert.equal(2, m:value "only b")
   end))

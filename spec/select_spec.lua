@@ -380,7 +380,7 @@ describe("a select that waits", function()
 end)
 
 describe("a wrong candidate", function()
-  local expected = " to 'select' (context, channel, sender or task expected, got "
+  local expected = " to 'select' (context, channel, sender, task or group expected, got "
 
   it("P1 is named by its place and type", wrap(function(main)
     local ch = full_channel "value"

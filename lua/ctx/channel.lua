@@ -18,85 +18,20 @@
 -- @module ctx.channel
 
 local core = require "ctx.core"
+local queue = require "ctx.queue"
 
 local unpack = table.unpack
 
--- A queue is a ring around itself; its records are doubly linked, so that whoever
--- gives up leaves at once, wherever it stands.
-local function new_queue()
-  local queue = {}
-  queue.prev, queue.next = queue, queue
-  return queue
-end
-
-local function link(queue, record)
-  local last = queue.prev
-  record.prev, record.next = last, queue
-  last.next, queue.prev = record, record
-end
-
-local function unlink(record)
-  local prev, next = record.prev, record.next
-  if next then
-    prev.next, next.prev = next, prev
-    record.prev, record.next = nil, nil
-  end
-end
-
--- A record is a place in a queue:
+-- A record (see queue.lua) has beside what every record has
 --
---   wait    who waits: `token`, `served` (the record by which it was), and from 1 on
---           the contexts and tasks that it watches; a send or recv is its own wait
 --   value   what a sender offers
 --   result  what the other side has left: the value for a receiver, true for a sender
 --   channel of a receiver: where a result goes back to that nobody has picked up
 --
 -- Neither value nor result is ever nil while it is there: nil cannot be sent.
 
-local task_ends = { done = true, failed = true, canceled = true }
-
-local function task_has_ended(task)
-  return task_ends[task:status()] or false
-end
-
-local function has_ended(watched)
-  if core.is_context(watched) then return watched:done() end
-  return task_has_ended(watched)
-end
-
--- Stays true once it is: what is served remains so, and what has ended too.
-local function is_void(wait)
-  if wait.served then return true end
-  for i = 1, #wait do
-    if has_ended(wait[i]) then return true end
-  end
-  return false
-end
-
--- The first live record, or nil. Those before it will see by themselves why they
--- were passed over, and need no place any more.
-local function first_live(queue)
-  local record = queue.next
-  while record ~= queue do
-    if not is_void(record.wait) then return record end
-    unlink(record)
-    record = queue.next
-  end
-end
-
-local function serve(record, result)
-  local wait = record.wait
-  unlink(record)
-  record.result = result
-  wait.served = record
-  core.wake(wait.token)
-end
-
-local function pick_up(record)
-  local result = record.result
-  record.result = nil
-  return result
-end
+local link, unlink, first_live = queue.link, queue.unlink, queue.first_live
+local serve, pick_up = queue.serve, queue.pick_up
 
 local function count(channel)
   return channel.last - channel.first + 1
@@ -187,10 +122,10 @@ end
 -- Waits in a queue of 'channel' until somebody serves 'waiter': its result, or nil and why
 -- not. What was handed over counts before the end of the context, and that before the rest.
 -- Raises where one cannot wait.
-local function wait_in(queue, waiter, channel, what, deadline, explicit)
+local function wait_in(q, waiter, channel, what, deadline, explicit)
   waiter.token = core.me(what)
   local _ <close> = waiter
-  link(queue, waiter)
+  link(q, waiter)
   while true do
     local is_late = core.park(what, deadline, unpack(waiter))
     if waiter.served then return pick_up(waiter) end
@@ -202,14 +137,6 @@ local function wait_in(queue, waiter, channel, what, deadline, explicit)
     if channel.closed then return nil, "closed" end
     if is_late then return nil, core.DEADLINE_EXCEEDED end
   end
-end
-
--- The name of a value's type, as Lua's own messages give it.
-local function type_name(x)
-  local meta = getmetatable(x)
-  local name = meta
-  if type(meta) == "table" then name = rawget(meta, "__name") end
-  return type(name) == "string" and name or type(x)
 end
 
 local function is_poll(limit)
@@ -229,12 +156,11 @@ local methods = Channel.__index
 -- core.argument_error and core.limit look for the line to blame.
 
 local function wrong_self(...)
-  local got = select("#", ...) == 0 and "no value" or type_name((...))
-  return "ctx.channel expected, got " .. got
+  return queue.expected("ctx.channel", ...)
 end
 
 local no_nil = "a channel cannot carry nil"
-local parentheses = "with_cancel returns two values: put the call in parentheses to pass one"
+local parentheses = queue.parentheses
 
 --- Sends a value; waits until a receiver or a place in the buffer takes it.
 -- @param value anything but nil
@@ -311,14 +237,6 @@ function methods.try_recv(...)
   return nil, self.closed and "closed" or "empty"
 end
 
-local function wake_all(queue)
-  local record = queue.next
-  while record ~= queue do
-    core.wake(record.wait.token)
-    record = record.next
-  end
-end
-
 --- Closes the channel. What is in the buffer can still be received; those who wait to
 -- send keep their values, and they as those who wait to receive get `nil, "closed"`.
 -- @treturn boolean true: this call was the one
@@ -328,8 +246,8 @@ function methods.close(...)
   if getmetatable(self) ~= Channel then core.argument_error(1, "close", wrong_self(...)) end
   if self.closed then return false end
   self.closed = true
-  wake_all(self.receivers)
-  wake_all(self.senders)
+  queue.wake_all(self.receivers)
+  queue.wake_all(self.senders)
   return true
 end
 
@@ -412,7 +330,7 @@ end
 
 local function read_capacity(n)
   if n == nil then return 0 end
-  if math.type(n) == nil then return nil, "number expected, got " .. type_name(n) end
+  if math.type(n) == nil then return nil, "number expected, got " .. queue.type_name(n) end
   local capacity = math.tointeger(n)
   if capacity and capacity >= 0 then return capacity end
   return nil, "a capacity is an integer from 0 on"
@@ -435,16 +353,9 @@ local function new(n)
     buffer = {}, -- values, at first .. last
     first = 1,
     last = 0,
-    senders = new_queue(),
-    receivers = new_queue(),
+    senders = queue.new(),
+    receivers = queue.new(),
   }, Channel)
 end
 
-return {
-  new = new,
-  leave = leave, -- the rest is for select.lua
-  pick_up = pick_up,
-  task_has_ended = task_has_ended,
-  type_name = type_name,
-  parentheses = parentheses,
-}
+return { new = new, leave = leave }

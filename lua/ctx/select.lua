@@ -9,6 +9,7 @@
 
 local core = require "ctx.core"
 local channel = require "ctx.channel"
+local queue = require "ctx.queue"
 
 local unpack = table.unpack
 
@@ -27,7 +28,7 @@ end
 
 contexts.has_ended = contexts.is_ready
 
-local tasks = { is_ready = channel.task_has_ended, has_ended = channel.task_has_ended }
+local tasks = { is_ready = queue.task_has_ended, has_ended = queue.task_has_ended }
 
 -- The results of a task that has ended are there: no context is looked at.
 function tasks.take(task)
@@ -42,12 +43,12 @@ local function kind_of(x)
 end
 
 local function wrong_candidate(got)
-  return "context, channel, sender or task expected, got " .. got
+  return "context, channel, sender, task or group expected, got " .. got
 end
 
 local function wrong_type(x)
-  local got = channel.type_name(x)
-  if type(x) == "function" then got = got .. "; " .. channel.parentheses end
+  local got = queue.type_name(x)
+  if type(x) == "function" then got = got .. "; " .. queue.parentheses end
   return wrong_candidate(got)
 end
 
@@ -126,7 +127,7 @@ local function wait_for(listed, deadline)
   repeat
     local is_late = core.park("select", deadline, unpack(wait))
     local record = wait.served
-    if record then return record.candidate, channel.pick_up(record) end
+    if record then return record.candidate, queue.pick_up(record) end
   until has_ended(listed) or is_late
   leave_all(wait) -- it is not to meet itself
   local i = find_ready(listed)
@@ -141,11 +142,11 @@ end
 --
 -- @function select
 -- @param ... the candidates: contexts, channels (which receive), `ch:sender(v)` (which
---   sends), tasks; after the last of them, if wanted, the limit in seconds (0 or less:
+--   sends), tasks, groups; after the last of them, if wanted, the limit in seconds (0 or less:
 --   it does not wait)
 -- @return[1] the candidate, then its values: of a context its err; of a channel the value, or
 --   `nil, "closed"`; of a sender `true`, or `nil, "closed"`; of a task `true` and its results,
---   or `false` and its error
+--   or `false` and its error; of a group as `g:wait()`
 -- @treturn[2] nil at the limit; nothing was taken
 -- @raise bad arguments; the err of the current context, where that counts
 local function choose(...)
