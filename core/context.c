@@ -60,8 +60,8 @@ static void free_root(ctx_context *c)
   engine_free(e, e, e->block_size);
 }
 
-/* Gives up the further parents of a merge, in whose block their members lie. Those that it alone
- * has kept are hung nowhere from now on, and put into 'dead'. */
+/* Gives up the further parents of a merge, which hangs on them no longer. Those that it alone has
+ * kept are hung nowhere from now on, and put into 'dead'. */
 static void leave_members(struct merge_context *m, struct list *dead)
 {
   for (size_t i = 1; i < m->members; i++) {
@@ -72,7 +72,8 @@ static void leave_members(struct merge_context *m, struct list *dead)
   }
 }
 
-static void context_free(ctx_context *c)
+/* Further parents that go with it are put into 'dead'. */
+static void context_free(ctx_context *c, struct list *dead)
 {
   annex_drop(c);
   if (c->node.kind == NODE_BACKGROUND || c->node.kind == NODE_TODO) {
@@ -80,6 +81,7 @@ static void context_free(ctx_context *c)
     return;
   }
   if (node_can_end(&c->node)) disappear(c);
+  if (c->node.kind == NODE_MERGE) leave_members(merge_context_of(c), dead);
   if (c->node.kind == NODE_VALUE) drop_value(as_value(c));
   engine_count(c->engine, COUNT_CONTEXTS, -1);
   engine_free(c->engine, c, size_of(c));
@@ -92,8 +94,7 @@ void context_free_upwards(ctx_context *c)
   list_init(&dead);
   for (;;) {
     struct node *parent = c->node.parent;
-    if (c->node.kind == NODE_MERGE) leave_members(merge_context_of(c), &dead);
-    context_free(c);
+    context_free(c, &dead);
     if (parent == NULL || !node_release(parent)) {
       struct list_link *k = list_pop(&dead);
       if (k == NULL) return;

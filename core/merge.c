@@ -173,7 +173,9 @@ static void hang_all(struct merge_context *m)
     if (!live) end_with(c, up);
   }
   deadline_follow(c);
-  if (state_is_done(context_state(c))) context_unlink(c);
+  if (!state_is_done(context_state(c))) return;
+  CTX__STORE(&c->deadline_ns, deadline_above(c)); /* of one that has ended it does not follow */
+  context_unlink(c);
 }
 
 ctx_context *ctx_merge(size_t n, ctx_context *const parents[])

@@ -143,12 +143,28 @@ static void merge_released(void)
   end_family(f);
 }
 
+static void let_b_go(void *arg)
+{
+  struct family *f = arg;
+  ctx_release(f->b);
+}
+
+static void merge_and_parent_released(void)
+{
+  struct family *f = new_family();
+  bear_merge(f);
+  together(f, let_go, let_b_go, NULL);
+  f->m = f->b = NULL;
+  end_family(f);
+}
+
 static void merge_born(void)
 {
   struct family *f = new_family();
   together(f, cancel_b, bear_merge, NULL);
   EXPECT_INT(ctx_err(f->m), CTX_CANCELED);
   EXPECT(ctx_cause_of(f->m) == f->why_b);
+  EXPECT_INT(ctx_deadline(f->m), SOON);
   end_family(f);
 }
 
@@ -158,6 +174,7 @@ static void merge_born_first(void)
   together(f, cancel_a, bear_merge, NULL);
   EXPECT_INT(ctx_err(f->m), CTX_CANCELED);
   EXPECT(ctx_cause_of(f->m) == f->why_a);
+  EXPECT_INT(ctx_deadline(f->m), SOON);
   end_family(f);
 }
 
@@ -307,6 +324,8 @@ const struct scenario merge_scenarios[] = {
   {"merge-cancel-itself", "K1 C2 a parent and the merge end at once", parent_and_merge,
    .bound = COMPLETE},
   {"merge-release", "K1 it may be let go while a parent ends", merge_released, .bound = COMPLETE},
+  {"merge-release-parent", "K1 and so may a parent, which goes with the last of them",
+   merge_and_parent_released, .bound = COMPLETE},
   {"merge-birth", "K1 C6 it may be born while a parent ends", merge_born, .bound = COMPLETE},
   {"merge-birth-first", "K1 C6 and so while the first does", merge_born_first, .bound = COMPLETE},
   {"merge-birth-move", "K1 D13 or while the deadline of one is moved", merge_born_moved,
