@@ -235,6 +235,20 @@ TEST(merges_with_others)
   world_close(&w);
 }
 
+TEST(is_in_the_chain)
+{
+  struct world w;
+  char text[200];
+  ctx_context *a = ctx_with_cancel(manual(&w)), *g = need(ctx_with_grace(a, 10));
+  ctx_context *m = need(ctx_merge(1, &g));
+  ctx_text(m, text, sizeof text);
+  CHECK_STR(text, "context.Background.WithCancel.WithGrace.Merge");
+  ctx_release(m);
+  ctx_release(g);
+  ctx_release(a);
+  world_close(&w);
+}
+
 /* ---- real time, and threads ----------------------------------------------------------- */
 
 /* The instant of a cancel is known to some milliseconds only: the grace does not suffer. */
@@ -442,6 +456,7 @@ static const struct test tests[] = {
   T(never_and_nothing_above, "G1 P1 it may be for ever, and below what never ends"),
   T(leaves_nothing, "G1 C13 D8 it leaves nothing behind"),
   T(merges_with_others, "G1 K1 its end goes down through a merge"),
+  T(is_in_the_chain, "N1 K1 a grace period and a merge are named in the chain"),
   T(never_early, "G1 D2 it is not a moment shorter"),
   T(the_thread_runs_hooks, "G1 H1 hooks below run at its end"),
   T(canceled_with_its_parent, "G1 it and its parent may be canceled at once"),
