@@ -330,7 +330,7 @@ $(explore_dir)/explore: $(explore_parts)
 planted := $(explore_dir)/planted
 $(planted)/%: spec/core/explore/planted/%.patch $(explore_parts)
 	$(quiet)sh spec/core/explore/plant.sh $* $(explore_dir)
-	$(quiet)$(CC) $(explore_flags) $(CFLAGS) $(explore_see) -c -o $@.tree/part.o $@.tree/part.c
+	$(quiet)$(CC) $(explore_flags) $(CFLAGS) $(explore_see) -Wno-unused -Wno-unused-parameter -c -o $@.tree/part.o $@.tree/part.c
 	$(quiet)$(CC) -no-pie -o $@ $@.tree/part.o $$(cat $@.tree/others)
 
 run-explore: $(explore_bins)

@@ -2,6 +2,7 @@
 
 #include "cancel.h"
 #include "deadline.h"
+#include "listener.h"
 
 /* 'c', which is done, need not be ended at its deadline. */
 static void disarm(ctx_context *c)
@@ -69,6 +70,7 @@ static void end_below(ctx_context *c, struct hook_batch *batch, struct list *dea
   while ((n = tree_next(&c->node, n, &rest)) != NULL) {
     node_inherit(n, node_origin(&c->node));
     hook_collect_locked(context_of_node(n), batch);
+    listener_leave(context_of_node(n));
     disarm(context_of_node(n));
     CTX__UNLOCK(&n->lock);
   }
@@ -103,6 +105,7 @@ static bool end_tree(ctx_context *c, const struct ending *end, struct hook_batch
     publish_locked(c, end);
     if (!walk) c->node.site = end->site;
     hook_collect_locked(c, batch);
+    listener_leave(c);
   }
   CTX__UNLOCK(&c->node.lock);
   if (live && walk) {

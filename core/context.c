@@ -3,6 +3,7 @@
 #include "annex.h"
 #include "cause.h"
 #include "context.h"
+#include "listener.h"
 
 _Static_assert(offsetof(ctx_context, node.state) == 0, "ctx_err reads the first word as the state");
 
@@ -17,6 +18,7 @@ static size_t size_of(const ctx_context *c)
 {
   switch (c->node.kind) {
   case NODE_VALUE: return sizeof(struct value_context);
+  case NODE_LISTENER: return sizeof(struct listener_context);
   case NODE_DEADLINE: return sizeof(struct deadline_context);
   case NODE_GRACE: return sizeof(struct grace_context);
   case NODE_MERGE: return merge_context_of((ctx_context *)(uintptr_t)c)->size;
@@ -42,6 +44,7 @@ static void disappear(ctx_context *c)
     if (!c->node.inherited) ctx_cause_release(c->node.end.cause);
   } else {
     context_unlink(c);
+    listener_leave(c);
     if (context_has_wish(c)) engine_disarm(c->engine, &deadline_context_of(c)->wish);
   }
   if (context_has_wish(c)) ctx_cause_release(deadline_context_of(c)->cause);

@@ -295,6 +295,22 @@ CTX_API ctx_context *ctx_with_grace(ctx_context *parent, int64_t grace_ns);
 CTX_API ctx_context *ctx_merge(size_t n, ctx_context *const parents[]);
 
 /*
+ * ctx_notify_signals: a child of 'parent' that ends at the first of these signals, with
+ * CTX_CANCELED and a cause that names it (its code is the number); or by ctx_cancel. All that listen
+ * to a signal are ended by it. From the first listener to the last a handler stands in for the
+ * disposition that was there before. A thread of the process, which takes no signals, is started
+ * for the first of all, and stays: it does the canceling, whoever drives the engine. In a forked
+ * child the signals that are listened to have no effect.
+ *
+ *   owns     gives one reference (ctx_release); the child keeps 'parent' alive; borrows the list
+ *   fails    NULL, errno ENOMEM; EINVAL: no signals, or one that cannot be caught (SIGKILL, SIGSTOP) or
+ *            handled later (SIGSEGV and the like); EAGAIN, EMFILE: the thread cannot be started;
+ *            ECHILD: it is that of the parent process. Nothing has changed
+ *   threads  any
+ */
+CTX_API ctx_context *ctx_notify_signals(ctx_context *parent, size_t n, const int signals[]);
+
+/*
  * ctx_retain, ctx_release: one reference more, one less. The last release frees
  * the context, and then those ancestors that only it kept; it does not cancel:
  * a context with a hook on it, or with a living child, is kept by that.
@@ -461,8 +477,8 @@ typedef struct ctx_snapshot ctx_snapshot;
 /* A context as a snapshot has found it. */
 typedef struct ctx_snapshot_entry {
   ctx_context *context; /* held by the snapshot */
-  const char
-    *kind; /* "background", "todo", "without_cancel", "cancel", "deadline", "grace" or "merge" */
+  const char *
+    kind; /* "background", "todo", "without_cancel", "cancel", "signal", "deadline", "grace" or "merge" */
   const char *name; /* "" where it has none */
   const char *site; /* where it was made, of a tracked one, or NULL */
   size_t depth;     /* 0: the one that was asked for */

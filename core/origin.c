@@ -125,6 +125,7 @@ static void add_link(struct text *t, ctx_context *c, int64_t now_ns)
   case NODE_DETACHED: text_add(t, ".WithoutCancel"); break;
   case NODE_VALUE: text_add(t, ".WithValue"); break;
   case NODE_CANCEL: text_add(t, ".WithCancel"); break;
+  case NODE_LISTENER: text_add(t, ".NotifySignals"); break;
   case NODE_GRACE: text_add(t, ".WithGrace"); break;
   case NODE_MERGE: text_add(t, ".Merge"); break;
   default: add_deadline(t, c, now_ns); break;

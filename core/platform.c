@@ -220,6 +220,137 @@ int ctx__watch_forks(void)
   return watch_failed;
 }
 
+/* ---- signals -------------------------------------------------------------- */
+
+enum { SIGNALS = 64 };
+
+/* What a handler may touch: who reads the pipe looks at all that have come. */
+static ctx__atomic come[SIGNALS];
+static int come_read = -1, come_write = -1;
+static ctx__atomic come_process;
+
+static struct sigaction before[SIGNALS];
+static void (*signal_received)(int signal);
+static pthread_mutex_t signals_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static void handle(int signal)
+{
+  int error = errno;
+  if (CTX__PROCESS() == CTX__LOAD(&come_process)) {
+    CTX__STORE(&come[signal - 1], 1);
+    (void)!write(come_write, "", 1); /* a full pipe is being read */
+  }
+  errno = error;
+}
+
+static void *watch_signals(void *arg)
+{
+  char bytes[64];
+  (void)arg;
+  for (;;) {
+    ssize_t n = read(come_read, bytes, sizeof bytes);
+    if (n == 0 || (n < 0 && errno != EINTR)) return NULL;
+    for (int s = 1; s <= SIGNALS; s++) {
+      if (CTX__EXCHANGE(&come[s - 1], 0) != 0) signal_received(s);
+    }
+  }
+}
+
+static int open_pipe(void)
+{
+  int ends[2];
+  if (pipe(ends) != 0) return errno;
+  bool ok = fcntl(ends[0], F_SETFD, FD_CLOEXEC) == 0 && fcntl(ends[1], F_SETFD, FD_CLOEXEC) == 0 &&
+            fcntl(ends[1], F_SETFL, O_NONBLOCK) == 0;
+  int error = errno;
+  if (!ok) {
+    close(ends[0]);
+    close(ends[1]);
+    return error;
+  }
+  come_read = ends[0];
+  come_write = ends[1];
+  return 0;
+}
+
+static void close_pipe(void)
+{
+  close(come_read);
+  close(come_write);
+  come_read = come_write = -1;
+}
+
+static int open_signals(void (*received)(int))
+{
+  pthread_t watcher;
+  int failed = ctx__watch_forks();
+  if (failed == 0) failed = open_pipe();
+  if (failed != 0) return failed;
+  signal_received = received;
+  CTX__STORE(&come_process, CTX__PROCESS());
+  failed = ctx__thread_start(&watcher, watch_signals, NULL);
+  if (failed == 0) {
+    pthread_detach(watcher);
+  } else {
+    CTX__STORE(&come_process, 0);
+    close_pipe();
+  }
+  return failed;
+}
+
+int ctx__signals_open(void (*received)(int signal))
+{
+  uint32_t of = CTX__LOAD(&come_process);
+  if (of != 0 && of != CTX__PROCESS()) return ECHILD; /* the mutex may be held there */
+  pthread_mutex_lock(&signals_mutex);
+  int failed = 0;
+  if (CTX__LOAD(&come_process) == 0) failed = open_signals(received);
+  pthread_mutex_unlock(&signals_mutex);
+  return failed;
+}
+
+int ctx__signal_catch(int signal)
+{
+  struct sigaction ours = {.sa_handler = handle, .sa_flags = SA_RESTART};
+  sigfillset(&ours.sa_mask);
+  return sigaction(signal, &ours, &before[signal - 1]) == 0 ? 0 : errno;
+}
+
+void ctx__signal_restore(int signal)
+{
+  struct sigaction now;
+  if (sigaction(signal, NULL, &now) == 0 && now.sa_handler == handle)
+    sigaction(signal, &before[signal - 1], NULL);
+}
+
+bool ctx__signal_can(int signal)
+{
+  switch (signal) {
+  case SIGKILL:
+  case SIGSTOP:
+  case SIGSEGV:
+  case SIGBUS:
+  case SIGFPE:
+  case SIGILL: return false;
+  default: return signal < NSIG;
+  }
+}
+
+const char *ctx__signal_name(int signal)
+{
+  static const struct {
+    int signal;
+    const char *name;
+  } names[] = {{SIGINT, "INT"},   {SIGTERM, "TERM"}, {SIGHUP, "HUP"},   {SIGQUIT, "QUIT"},
+               {SIGUSR1, "USR1"}, {SIGUSR2, "USR2"}, {SIGALRM, "ALRM"}, {SIGPIPE, "PIPE"},
+               {SIGCHLD, "CHLD"}, {SIGCONT, "CONT"}, {SIGTSTP, "TSTP"}, {SIGWINCH, "WINCH"},
+               {SIGABRT, "ABRT"}, {SIGTTIN, "TTIN"}, {SIGTTOU, "TTOU"}};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    if (names[i].signal == signal) return names[i].name;
+  }
+  return NULL;
+}
+
 /* ---- descriptors ------------------------------------------------------------ */
 
 #if CTX__FD_TIMED

@@ -20,6 +20,11 @@
  *   CTX__THREAD_JOIN       waits for its end
  *   CTX__PROCESS           a number that is another one in a forked child
  *   CTX__WATCH_FORKS       makes that so; 0, or an errno
+ *   CTX__SIGNALS_OPEN      starts, once, the thread that calls f(signal) for those caught; 0, or an errno
+ *   CTX__SIGNAL_CATCH      puts a handler in place of the disposition; 0, or an errno
+ *   CTX__SIGNAL_RESTORE    puts that back, unless somebody has put in another one
+ *   CTX__SIGNAL_CAN        whether a signal can be caught, and handled later
+ *   CTX__SIGNAL_NAME       "INT", or NULL
  *   CTX__NOW               monotonic nanoseconds
  *   CTX__NOW_COARSE        the same up to 10 ms ago, at a fraction of the price
  *   CTX__FD_OPEN CLOSE     0, or -1 with errno; a descriptor that is not readable yet
@@ -149,6 +154,20 @@ int ctx__watch_forks(void);
 
 #define CTX__PROCESS() CTX__LOAD_RELAXED(&ctx__process)
 #define CTX__WATCH_FORKS() ctx__watch_forks()
+
+/* ---- signals ------------------------------------------------------------ */
+
+int ctx__signals_open(void (*received)(int signal));
+int ctx__signal_catch(int signal);
+void ctx__signal_restore(int signal);
+bool ctx__signal_can(int signal);
+const char *ctx__signal_name(int signal);
+
+#define CTX__SIGNALS_OPEN(f) ctx__signals_open(f)
+#define CTX__SIGNAL_CATCH(s) ctx__signal_catch(s)
+#define CTX__SIGNAL_RESTORE(s) ctx__signal_restore(s)
+#define CTX__SIGNAL_CAN(s) ctx__signal_can(s)
+#define CTX__SIGNAL_NAME(s) ctx__signal_name(s)
 
 /* ---- memory and time ---------------------------------------------------- */
 

@@ -1,4 +1,5 @@
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "text.h"
@@ -23,9 +24,19 @@ void text_add(struct text *t, const char *s)
   while (*s != '\0') put(t, *s++);
 }
 
+static bool is_control(char c)
+{
+  return (unsigned char)c < ' ' || c == 127;
+}
+
 void text_add_line(struct text *t, const char *s)
 {
-  for (; *s != '\0'; s++) put(t, (unsigned char)*s < ' ' || *s == 127 ? ' ' : *s);
+  for (; *s != '\0'; s++) {
+    if (is_control(*s))
+      put(t, ' ');
+    else
+      put(t, *s);
+  }
 }
 
 void text_add_number(struct text *t, uint64_t n)

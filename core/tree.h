@@ -44,6 +44,7 @@ enum node_kind {
   NODE_VALUE,    /* shares the end of an ancestor */
   NODE_MEMBER,   /* stands for a merge on one of the nodes that it hangs on; shares its end */
   NODE_CANCEL,
+  NODE_LISTENER, /* ended by signals, too */
   NODE_DEADLINE,
   NODE_GRACE, /* does not end with its up, but some time after */
   NODE_MERGE  /* from NODE_CANCEL on: nodes with an end of their own */

@@ -108,6 +108,14 @@ static void sleep_until(lua_State *L, struct world *w, int64_t next_ns)
   if (in_pieces && ctx_engine_now(w->engine) >= until_ns) wake_closed(L, w);
 }
 
+/* On a virtual clock, when nothing but a signal can end a wait: that comes in real time. */
+static void sleep_for_signal(lua_State *L)
+{
+  int64_t now_ns = ctx_engine_now(ctx_engine_of(ctx_background()));
+  mailbox_sleep(loop_of(L)->mailbox, now_ns + slice_ns);
+  let_hook_run(L);
+}
+
 /* Nothing is ready: lets time pass up to the next instant. */
 static void idle(lua_State *L, struct world *w)
 {
@@ -118,9 +126,11 @@ static void idle(lua_State *L, struct world *w)
     return;
   }
   int64_t next_ns = ctx_engine_next(loop_engine(L));
-  bool outside = loop_of(L)->outside && !w->is_virtual;
+  bool outside = w->listens || (loop_of(L)->outside && !w->is_virtual);
   if (next_ns == CTX_NEVER && !outside) {
     if (!wake_closed(L, w)) raise_nothing_left(L, w);
+  } else if (w->is_virtual && next_ns == CTX_NEVER) {
+    sleep_for_signal(L);
   } else if (w->is_virtual) {
     int64_t now_ns = ctx_engine_now(w->engine);
     ctx_engine_advance(w->engine, next_ns > now_ns ? next_ns - now_ns : 0);

@@ -7,8 +7,9 @@
 static const char cookie;    /* its address marks our userdata */
 static const char metatable; /* a place in the registry */
 
-static const char *const kind_names[] = {
-  "background", "todo", "without_cancel", "host", "value", "cancel", "deadline", "grace", "merge"};
+static const char *const kind_names[] = {"background", "todo",   "without_cancel", "host",
+                                         "value",      "cancel", "deadline",       "grace",
+                                         "signal",     "merge"};
 
 /* ---- checking --------------------------------------------------------- */
 

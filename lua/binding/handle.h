@@ -34,6 +34,7 @@ enum handle_kind { /* the order of 'kind_names' */
                    HANDLE_CANCEL, /* from here on with an end of its own */
                    HANDLE_DEADLINE,
                    HANDLE_GRACE,
+                   HANDLE_SIGNAL,
                    HANDLE_MERGE
 };
 

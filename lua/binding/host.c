@@ -170,9 +170,9 @@ static void add_work(lua_State *L, int work)
 static void add_parents(lua_State *L, int work)
 {
   int top = lua_gettop(L);
-  const struct handle *h = handle_push_parent(L, top);
+  const struct handle *h = handle_test(L, top);
+  handle_push_parent(L, top);
   add_work(L, work);
-  h = handle_test(L, top);
   if (h->kind == HANDLE_MERGE && lua_getiuservalue(L, top, HANDLE_PAYLOAD) == LUA_TTABLE) {
     lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
     for (lua_Integer i = 1; i <= n; i++) {

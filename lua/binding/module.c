@@ -13,6 +13,7 @@
 #include "host.h"
 #include "join.h"
 #include "link.h"
+#include "listen.h"
 #include "merge.h"
 #include "on_done.h"
 #include "origin.h"
@@ -91,7 +92,8 @@ static const luaL_Reg functions[] = {
   {NULL, NULL},
 };
 
-static const luaL_Reg methods[] = {{"on_done", on_done_bind}, {"merge", merge_bind}, {NULL, NULL}};
+static const luaL_Reg methods[] = {
+  {"on_done", on_done_bind}, {"merge", merge_bind}, {"with_signal", listen_bind}, {NULL, NULL}};
 
 /* Both in the table of functions, at 'core', and in that of methods, on top. */
 static void add_methods(lua_State *L, int core, const luaL_Reg *list)

@@ -26,6 +26,7 @@ local part = {
   cancel = function() return ".WithCancel" end,
   deadline = with_deadline,
   grace = function() return ".WithGrace" end,
+  signal = function() return ".NotifySignals" end,
   merge = function() return ".Merge" end,
   value = function(_, key, value) return (".WithValue(%s, %s)"):format(show(key), show(value)) end,
 }

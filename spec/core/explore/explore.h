@@ -98,6 +98,14 @@ void explore_join(ctx__thread t, const char *where);
 #define CTX__PROCESS() ((uint32_t)1)
 #define CTX__WATCH_FORKS() 0
 
+/* ---- signals of the process: none here --------------------------------- */
+
+#define CTX__SIGNALS_OPEN(f) ((void)(f), EAGAIN)
+#define CTX__SIGNAL_CATCH(s) ((void)(s), EAGAIN)
+#define CTX__SIGNAL_RESTORE(s) ((void)(s))
+#define CTX__SIGNAL_CAN(s) ((void)(s), true)
+#define CTX__SIGNAL_NAME(s) ((void)(s), (const char *)NULL)
+
 /* ---- memory and time ---------------------------------------------------- */
 
 void *explore_alloc(size_t size, const char *where);
