@@ -157,10 +157,16 @@ static bool add_children(ctx_snapshot *s, size_t i, size_t most)
 
 /* ---- what is known of them --------------------------------------------- */
 
-static const char *const kinds[] = {
-  [NODE_BACKGROUND] = "background", [NODE_TODO] = "todo",     [NODE_DETACHED] = "without_cancel",
-  [NODE_VALUE] = "value",           [NODE_CANCEL] = "cancel", [NODE_LISTENER] = "signal",
-  [NODE_DEADLINE] = "deadline",     [NODE_GRACE] = "grace",   [NODE_MERGE] = "merge"};
+static const char *const kinds[] = {[NODE_BACKGROUND] = "background",
+                                    [NODE_TODO] = "todo",
+                                    [NODE_DETACHED] = "without_cancel",
+                                    [NODE_VALUE] = "value",
+                                    [NODE_CANCEL] = "cancel",
+                                    [NODE_LISTENER] = "signal",
+                                    [NODE_LISTENER] = "signal",
+                                    [NODE_DEADLINE] = "deadline",
+                                    [NODE_GRACE] = "grace",
+                                    [NODE_MERGE] = "merge"};
 
 static void count_hooks_locked(const ctx_context *c, const struct annex *a, ctx_snapshot_entry *e)
 {

@@ -151,6 +151,22 @@ TEST(forked)
   ctx_release(c);
 }
 
+TEST(written)
+{
+  char *text = NULL, chain[128];
+  size_t size;
+  FILE *f = need(open_memstream(&text, &size));
+  ctx_context *c = listen_to(1, USR1);
+  ctx_set_name(c, "main");
+  CHECK_INT(ctx_dump(c, f), 0);
+  fclose(f);
+  CHECK_STR(text, "signal \"main\", live\n");
+  free(text);
+  ctx_text(c, chain, sizeof chain);
+  CHECK_STR(chain, "context.Background.NotifySignals\"main\"");
+  ctx_release(c);
+}
+
 enum { STORM = 3000 };
 
 static void *send(void *thread)
@@ -193,6 +209,7 @@ static const struct test tests[] = {
   T(second_kills, "K2 the second Ctrl-C kills as ever"),
   T(forked, "K2 in a forked child nothing is heard"),
   T(storm, "K2 signals may come in thousands"),
+  T(written, "N3 it is shown as what it is"),
   T(nothing_left, "K2 nothing is left"),
 };
 
