@@ -162,7 +162,7 @@ static const char *const kinds[] = {[NODE_BACKGROUND] = "background",
                                     [NODE_DETACHED] = "without_cancel",
                                     [NODE_VALUE] = "value",
                                     [NODE_CANCEL] = "cancel",
-                                    [NODE_LISTENER] = "signal",
+
                                     [NODE_LISTENER] = "signal",
                                     [NODE_DEADLINE] = "deadline",
                                     [NODE_GRACE] = "grace",
