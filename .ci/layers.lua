@@ -67,6 +67,7 @@ local rows = {
   { "lua/binding/cancel.[ch]", "lua/ctx_lua.h lua/binding/handle.h lua/binding/link.h "
     .. "lua/binding/convert.h lua/binding/error.h lua/binding/stack.h" },
   { "lua/binding/listen.[ch]", "lua/binding/cancel.h lua/binding/handle.h" },
+  { "lua/binding/tree.[ch]", "lua/binding/handle.h lua/binding/convert.h" },
   { "lua/binding/merge.[ch]", "lua/binding/cancel.h lua/binding/handle.h" },
   { "lua/binding/origin.[ch]", "lua/binding/cancel.h lua/binding/handle.h lua/binding/convert.h" },
   { "lua/binding/value.[ch]", "lua/binding/cancel.h lua/binding/link.h lua/binding/key.h" },
@@ -78,7 +79,7 @@ local rows = {
     .. "lua/binding/error.h" },
   { "lua/binding/scope.[ch]", "lua/binding/wait.h lua/binding/cancel.h lua/binding/handle.h" },
   { "lua/binding/task.[ch]", "lua/binding/scope.h lua/binding/wait.h lua/binding/cancel.h "
-    .. "lua/binding/handle.h lua/binding/report.h lua/binding/error.h" },
+    .. "lua/binding/stack.h lua/binding/handle.h lua/binding/report.h lua/binding/error.h lua/binding/stack.h" },
   { "lua/binding/join.[ch]", "lua/binding/task.h lua/binding/limit.h lua/binding/report.h" },
   { "lua/binding/run.[ch]",
     "lua/binding/task.h lua/binding/scope.h lua/binding/cancel.h lua/binding/handle.h" },

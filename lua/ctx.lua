@@ -28,6 +28,10 @@ local ctx = {
   DEADLINE_EXCEEDED = core.DEADLINE_EXCEEDED,
   VERSION = core.version(),
   channel = channel.new,
+  dot = inspect.dot,
+  dump = inspect.dump,
+  track = core.track,
+  tree = inspect.tree,
   defer = scope.defer,
   group = group.new,
   select = select,
@@ -59,6 +63,7 @@ function ctx.wall(t)
 end
 
 core.set_tostring(inspect.text)
+for _, name in ipairs { "dot", "dump", "tree" } do core.methods[name] = inspect[name] end
 core.methods.group = group.new
 core.methods.with = scope.with
 

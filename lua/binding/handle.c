@@ -62,10 +62,17 @@ struct handle *handle_check_clock(lua_State *L, int arg)
   return h;
 }
 
+/* Of the context that this thread makes next, where that is recorded. */
+static _Thread_local char site[STACK_SITE];
+
 /* ---- new handles ------------------------------------------------------ */
 
 struct handle *handle_push_new(lua_State *L, enum handle_kind kind, int parent, int values)
 {
+  if (loop_of(L)->world->tracks) {
+    stack_write_site(L, 0, site);
+    ctx_track_site(site);
+  }
   struct handle *h = lua_newuserdatauv(L, sizeof *h, values);
   *h = (struct handle){.cookie = &cookie, .kind = kind};
   loop_set_metatable(L, &metatable);
@@ -297,9 +304,9 @@ static int handle_gc(lua_State *L)
 
 static void end(lua_State *L, struct handle *h)
 {
-  char site[STACK_SITE];
-  stack_write_site(L, 0, site);
-  ctx_cause *cause = ctx_cause_new_at(NULL, 0, CTX_CANCELED, NULL, NULL, site);
+  char here[STACK_SITE];
+  stack_write_site(L, 0, here);
+  ctx_cause *cause = ctx_cause_new_at(NULL, 0, CTX_CANCELED, NULL, NULL, here);
   ctx_cancel_at(h->context, cause, CTX_ORIGIN_EXPLICIT, NULL);
   loop_anchor_fired(L);
 }

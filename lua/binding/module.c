@@ -24,6 +24,7 @@
 #include "scope.h"
 #include "sleep.h"
 #include "task.h"
+#include "tree.h"
 #include "value.h"
 #include "wrap.h"
 
@@ -87,6 +88,8 @@ static const luaL_Reg functions[] = {
   {"live_contexts", handle_push_live},
   {"unfinished_tasks", unfinished_tasks},
   {"describe", handle_describe},
+  {"snapshot", tree_snapshot},
+  {"track", tree_track},
   {"set_tostring", handle_set_tostring},
   {"use_virtual_clock", run_use_virtual_clock},
   {NULL, NULL},
@@ -107,6 +110,7 @@ static void add_methods(lua_State *L, int core, const luaL_Reg *list)
 static void open_all(lua_State *L)
 {
   origin_open(L);
+  tree_open(L);
   error_open(L);
   loop_open(L);
   wait_open(L);

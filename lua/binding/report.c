@@ -25,6 +25,18 @@ static void add_line(lua_State *L, const struct waiter *w, lua_State *co)
   lua_concat(L, 2);
 }
 
+/* Adds to the text on top where the task at 'index' was started, as far as that is known. */
+static void add_site(lua_State *L, int index)
+{
+  if (index == 0 || lua_getiuservalue(L, index, WAITER_SITE) != LUA_TSTRING) {
+    if (index != 0) lua_pop(L, 1);
+    return;
+  }
+  lua_pushliteral(L, ", started at ");
+  lua_insert(L, -2);
+  lua_concat(L, 3);
+}
+
 static void add_task(lua_State *L, const struct waiter *w)
 {
   lua_State *co = waiter_push_coroutine(L, w);
@@ -36,6 +48,7 @@ static void add_task(lua_State *L, const struct waiter *w)
   lua_pushvalue(L, top - 2);
   lua_insert(L, -2);
   add_line(L, w, co);
+  add_site(L, co != NULL ? top - 1 : 0);
   lua_replace(L, top - 2);
   lua_settop(L, top - 2);
 }

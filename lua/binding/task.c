@@ -3,6 +3,7 @@
 #include "error.h"
 #include "handle.h"
 #include "report.h"
+#include "stack.h"
 
 /* A block. */
 struct task {
@@ -280,6 +281,10 @@ void task_push_new(lua_State *L, int base, int scope, enum task_outcome outcome)
   lua_setiuservalue(L, -2, WAITER_CONTEXT);
   lua_pushvalue(L, scope);
   lua_setiuservalue(L, -2, TASK_SCOPE);
+  if (loop_of(L)->world->tracks) {
+    stack_push_place(L, L, false);
+    lua_setiuservalue(L, -2, WAITER_SITE);
+  }
   load(L, t, base + 1, last);
   t->waiter.context = ctx_retain(handle_check(L, base)->context);
   loop_engine(L);

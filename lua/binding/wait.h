@@ -42,7 +42,7 @@ enum { WATCHES = 2 }; /* enough for all but select */
 
 /* User values of a task's userdata: the handle of its context, its name if it has one, its
  * coroutine. */
-enum { WAITER_CONTEXT = 1, WAITER_NAME, WAITER_CO, WAITER_VALUES = WAITER_CO };
+enum { WAITER_CONTEXT = 1, WAITER_NAME, WAITER_CO, WAITER_SITE, WAITER_VALUES = WAITER_SITE };
 
 enum { WHAT_SIZE = 24 };
 

@@ -59,7 +59,10 @@ local function fail_on_contexts(main)
   collect()
   local texts = {}
   for _, c in ipairs(core.live_contexts()) do
-    if c ~= main then texts[#texts + 1] = "\n  " .. tostring(c) end
+    local site = core.snapshot(c)[1].site
+    if c ~= main then
+      texts[#texts + 1] = ("\n  %s%s"):format(tostring(c), site and ", made at " .. site or "")
+    end
   end
   if #texts > 0 then
     error(("the test has left %d context(s) that have not ended:%s"):format(#texts, table.concat(texts)), 0)
@@ -69,10 +72,11 @@ end
 --- Wraps a test, for `it`: it runs as the main task of a run on a virtual clock.
 -- @tparam function test called with the root context of the run and the @{Clock}
 -- @treturn function which raises what the test does; else, when the test has left tasks
---   that have not ended, or live contexts that somebody still holds, an error that names them
+--   that have not ended, or live contexts that somebody still holds, an error that names them and where they were made
 function testing.wrap(test)
   return function()
     core.run({ clock = "virtual" }, function(main)
+      core.track(true)
       test(main, setmetatable({}, Clock))
       core.settle()
       fail_on_tasks()
