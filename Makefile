@@ -5,11 +5,13 @@
 #   make libs     what needs no Lua: libctx.a and .so
 #   make demo     S1 on the real clock, then every example on the virtual one
 #   make test     C tests and specs; the last line is 'N passed, N failed'
+#   make conformance  which tests prove which rule; make test fails when one has none
 #   make explore  every schedule of small programs on the core; REPLAY=... runs one
 #   make install  the C library, with a header and a file for pkg-config, in PREFIX
 #   make install-lua  the module, and libctx_lua.a; uninstall takes back both
 #   make test-install  tests of what they install
 #   make examples the examples in C, into build/examples
+#   make bench-check  what it costs to ask a context
 #   make bench-latency  a table of docs/latency.md
 #   make lint     layers, names, format, static analysis
 #   make clean
@@ -159,11 +161,12 @@ $(with_lua): private flags += -I$(incdir) -Ilua -Ispec/core -Ilua/binding
 $(with_lua): | lua-headers
 
 # Examples in C, where what they need is there; and what is measured.
-ifneq ($(filter run-test run-demo examples bench-latency,$(MAKECMDGOALS)),)
+ifneq ($(filter run-test run-demo examples bench-latency bench-check,$(MAKECMDGOALS)),)
 lualib := $(or $(lualib),$(LUA_LIB),$(shell sh .ci/deps lualib))
 uv     := $(shell pkg-config --libs libuv 2>/dev/null)
 demos  := $(if $(lualib),embed,$(info no library of Lua 5.4 to link: examples/embed.c is skipped; set LUA_LIB)) epoll
-shown  := $(demos:%=$(BUILD)/examples/%) \
+measures := $(BUILD)/bench/check $(BUILD)/bench/latency # that B9 and D11 name: they are built
+shown  := $(demos:%=$(BUILD)/examples/%) $(measures) \
           $(if $(uv),$(BUILD)/examples/libuv,$(info no libuv here: examples/libuv.c is skipped))
 endif
 c_programs := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard examples/*.c bench/*.c))
@@ -182,6 +185,9 @@ $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(library)
 	$(link_c)
 
 examples: $(shown)
+
+bench-check: $(BUILD)/bench/check
+	@$< $(LOOPS)
 
 bench-latency: $(BUILD)/bench/latency
 	@$< $(SAMPLES)
@@ -216,6 +222,10 @@ run-demo: $(module) $(shown) $(jumps)
 
 run-test: $(module) $(tests) $(hosts) $(process) $(shown) $(jumps)
 	@BUILD='$(BUILD)' SAN='$(SAN)' LUA='$(lua)' PRELOAD='$(preload)' sh spec/run.sh --specs $(tests) $(hosts) $(process)
+
+# Which tests prove which rule, of the last make test.
+conformance:
+	@$(lua) .ci/conformance.lua $(BUILD) all
 
 # The C tests alone need no Lua.
 test-core: $(tests) $(process)
@@ -348,6 +358,6 @@ lint-explore:
 
 -include $(patsubst %.o,%.d,$(core) $(binding) $(host_objects) $(process_objects) $(c_programs) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
 
-.PHONY: examples bench-latency all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
+.PHONY: conformance examples bench-check bench-latency all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:

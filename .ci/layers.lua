@@ -39,6 +39,9 @@ local rows = {
   { "core/grace.c", "core/driver.h core/deadline.h core/platform.h" },
   { "core/extend.c", "core/driver.h core/deadline.h core/platform.h" },
   { "core/timer.c", "core/driver.h core/engine.h core/platform.h" },
+  { "core/wait.h", "core/hook.h core/platform.h" },
+  { "core/semaphore.c", "core/wait.h core/list.h core/platform.h" },
+  { "core/group.c", "core/wait.h core/platform.h" },
   { "core/wait.c", "core/driver.h core/hook.h core/descriptor.h core/platform.h" },
   { "core/text.[ch]", "" },
   { "core/origin.[ch]", "core/annex.h core/cause.h core/context.h core/text.h core/platform.h" },
@@ -79,7 +82,7 @@ local rows = {
     .. "lua/binding/error.h" },
   { "lua/binding/scope.[ch]", "lua/binding/wait.h lua/binding/cancel.h lua/binding/handle.h" },
   { "lua/binding/task.[ch]", "lua/binding/scope.h lua/binding/wait.h lua/binding/cancel.h "
-    .. "lua/binding/stack.h lua/binding/handle.h lua/binding/report.h lua/binding/error.h lua/binding/stack.h" },
+    .. "lua/binding/stack.h lua/binding/handle.h lua/binding/report.h lua/binding/error.h" },
   { "lua/binding/join.[ch]", "lua/binding/task.h lua/binding/limit.h lua/binding/report.h" },
   { "lua/binding/run.[ch]",
     "lua/binding/task.h lua/binding/scope.h lua/binding/cancel.h lua/binding/handle.h" },

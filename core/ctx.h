@@ -587,6 +587,92 @@ CTX_API bool ctx_hook_stop_wait(ctx_hook *h);
  */
 CTX_API void ctx_hook_release(ctx_hook *h);
 
+/* ---- semaphores ------------------------------------------------------- */
+
+typedef struct ctx_semaphore ctx_semaphore; /* so many tokens, and who waits for some */
+
+/*
+ * ctx_semaphore_open, ctx_semaphore_close: with 'n' tokens, all free. Nobody may wait when it is
+ * closed.
+ *
+ *   owns     open gives the semaphore; close takes it
+ *   fails    open: NULL, errno ENOMEM; EINVAL: 'n' is not positive
+ */
+CTX_API ctx_semaphore *ctx_semaphore_open(int64_t n);
+CTX_API void ctx_semaphore_close(ctx_semaphore *s);
+
+/*
+ * ctx_semaphore_acquire: blocks the thread until it has 'k' tokens, after all who came before; or
+ * until 'c' is done, by its deadline too: then it has taken nothing. On a context that is done it
+ * fails even where tokens are free. A request for more than there are waits for the end of 'c',
+ * and nobody waits behind it.
+ *
+ *   owns     borrows
+ *   fails    0; the err of 'c'; EINVAL: 'k' is not positive; ECHILD: in a forked child of an
+ *            engine with a thread nobody could end the wait
+ *   threads  any; allocates nothing
+ */
+CTX_API int ctx_semaphore_acquire(ctx_semaphore *s, ctx_context *c, int64_t k);
+
+/* ctx_semaphore_try_acquire: whether it has 'k' tokens now: not while anybody waits. */
+CTX_API bool ctx_semaphore_try_acquire(ctx_semaphore *s, int64_t k);
+
+/* ctx_semaphore_release: gives 'k' tokens back, and wakes who has enough now. 0; EINVAL: so many are
+ * not held, and nothing has changed. */
+CTX_API int ctx_semaphore_release(ctx_semaphore *s, int64_t k);
+
+/* ---- groups ------------------------------------------------------------ */
+
+typedef struct ctx_group ctx_group; /* functions, on the host's threads, that end together */
+
+/*
+ * ctx_group_open: a group below 'parent', of which no more than 'limit' run at once (0: any
+ * number). Its context ends with the first error, which is its cause, or when ctx_group_wait has
+ * returned, or with 'parent'.
+ *
+ *   owns     gives the group (ctx_group_close); its context is borrowed, valid as long as it is open
+ *   fails    NULL, errno as ctx_with_cancel
+ */
+CTX_API ctx_group *ctx_group_open(ctx_context *parent, size_t limit);
+CTX_API ctx_context *ctx_group_context(ctx_group *g);
+
+/* ctx_group_close: 0, and 'g' is gone; EBUSY: functions run. */
+CTX_API int ctx_group_close(ctx_group *g);
+
+/* ctx_group_set_limit: 0; EBUSY: functions run; ENOMEM. No other call may be under way. */
+CTX_API int ctx_group_set_limit(ctx_group *g, size_t limit);
+
+/*
+ * ctx_group_add, ctx_group_try_add: counts a function in that the caller is about to run, and that
+ * ends by ctx_group_done. 'add' waits for a place, up to the end of the group's context.
+ *
+ *   fails    0; the err of the group's context; try_add: EAGAIN, there is no place
+ *   threads  any
+ */
+CTX_API int ctx_group_add(ctx_group *g);
+CTX_API int ctx_group_try_add(ctx_group *g);
+
+/*
+ * ctx_group_done: a function has ended, with the error 'cause', or none where that is NULL. The first
+ * error ends the group's context before the function is counted out.
+ *
+ *   owns     takes 'cause'
+ *   fails    never; allocates nothing
+ *   threads  any
+ */
+CTX_API void ctx_group_done(ctx_group *g, ctx_cause *cause);
+
+/*
+ * ctx_group_wait: blocks the thread until all functions have ended, also where 'parent' is done, and
+ * ends the group's context then. The first error is put into '*cause', unless that is NULL; NULL
+ * stands for none.
+ *
+ *   owns     gives nothing: the cause is the group's
+ *   fails    0; ETIMEDOUT: the time has passed, and functions run
+ *   threads  any
+ */
+CTX_API int ctx_group_wait(ctx_group *g, int64_t timeout_ns, ctx_cause **cause);
+
 /* ---- timers ----------------------------------------------------------- */
 
 typedef void ctx_timer_fn(ctx_timer *t, void *arg);

@@ -9,15 +9,14 @@
 
 #include "descriptor.h"
 #include "driver.h"
-#include "hook.h"
+#include "wait.h"
 
 /* How often a clock that is not the kernel's is looked at. */
 static const int64_t slice_ns = 5000000;
 
 /* ---- a thread ------------------------------------------------------------ */
 
-/* The instant, on the monotonic clock, to look again. */
-static int64_t next_look(const ctx_context *c, int64_t until_ns)
+int64_t wait_next_look(const ctx_context *c, int64_t until_ns)
 {
   int64_t deadline_ns = ctx_deadline(c);
   int64_t first_ns = deadline_ns < until_ns ? deadline_ns : until_ns;
@@ -32,36 +31,37 @@ static int sleep_until(ctx_context *c, const struct sleeper *s, int64_t until_ns
     uint32_t seen = CTX__LOAD(&s->woken);
     int err = ctx_err(c);
     if (err != 0 || clock_now(&c->engine->clock) >= until_ns) return err;
-    CTX__WAIT(&s->woken, seen, next_look(c, until_ns));
+    CTX__WAIT(&s->woken, seen, wait_next_look(c, until_ns));
   }
 }
 
+/* On what never ends nobody but who gives something wakes it. */
+bool wait_lie_down(struct sleeper *s, ctx_context *c)
+{
+  ctx_context *end = context_ending(c);
+  if (end != NULL) return hook_sleep(s, end);
+  *s = (struct sleeper){.woken = 0};
+  return true;
+}
+
 /* Takes the sleeper back: nobody else has it from here on. */
-static void get_up(struct sleeper *s)
+void wait_get_up(struct sleeper *s)
 {
   uint32_t seen;
+  if (s->hook.context == NULL) return;
   if (hook_stop(&s->hook)) return;
   while (((seen = CTX__LOAD(&s->woken)) & 1) == 0) CTX__WAIT(&s->woken, seen, INT64_MAX);
 }
 
-/* On what never ends, a word that nobody wakes. */
-static int sleep_alone(ctx_context *c, int64_t until_ns)
-{
-  struct sleeper s = {.woken = 0};
-  return sleep_until(c, &s, until_ns);
-}
-
 int ctx_wait(ctx_context *c, int64_t timeout_ns)
 {
-  ctx_context *end = context_ending(c);
   int err = ctx_err(c);
   if (err != 0 || timeout_ns <= 0 || engine_is_dead(c->engine)) return err;
   int64_t until_ns = clock_after(clock_now(&c->engine->clock), timeout_ns);
-  if (end == NULL) return sleep_alone(c, until_ns);
   struct sleeper s;
-  if (!hook_sleep(&s, end)) return ctx_err(c);
+  if (!wait_lie_down(&s, c)) return ctx_err(c);
   err = sleep_until(c, &s, until_ns);
-  get_up(&s);
+  wait_get_up(&s);
   return err;
 }
 

@@ -42,7 +42,8 @@ local ctx = {
 
 local public = {
   "background", "todo", "current", "root",
-  "with_cancel", "with_timeout", "with_deadline", "with_value", "without_cancel", "merge", "extend", "with_signal",
+  "with_cancel", "with_timeout", "with_deadline", "with_value", "without_cancel",
+  "merge", "extend", "with_signal",
   "done", "err", "cause", "check", "origin", "name", "deadline", "timeout", "value",
   "wait", "go", "async", "on_done",
   "run", "sleep", "yield", "now", "wrap", "is_canceled",

@@ -345,4 +345,22 @@ describe("the text of a context", function()
     for _ = 1, 10000 do c = ctx.with_cancel(c) end
     assert.equal(tostring(root) .. (".WithCancel"):rep(10000), tostring(c))
   end))
+
+  it("A2 a background costs nothing after the first call, and knows no child", function()
+    local background = ctx.background
+    local bg = background()
+    collectgarbage()
+    collectgarbage "stop"
+    local before = collectgarbage "count"
+    for _ = 1, 1000 do background() end
+    local after = collectgarbage "count"
+    collectgarbage "restart"
+    assert.equal(before, after)
+    assert.equal(bg, background())
+    local weak = setmetatable({ (bg:with_cancel()) }, { __mode = "v" })
+    for _ = 1, 4 do collectgarbage() end
+    assert.is_nil(weak[1])
+    assert.equal(0, #bg:tree())
+  end)
+
 end)

@@ -55,8 +55,8 @@ describe("a dump", function()
 
   it("P1 wants a context", function()
     for _, name in ipairs { "dump", "tree", "dot" } do
-      assert.matches("inspect_spec%.lua:%d+: bad argument #1 to '" .. name .. "' %(ctx.context expected, got number",
-        raised(function() ctx[name](1) end))
+      local expected = "inspect_spec%.lua:%d+: bad argument #1 to '" .. name .. "' %(ctx.context expected, "
+      assert.matches(expected .. "got number", raised(function() ctx[name](1) end))
     end
   end)
 end)

@@ -12,9 +12,20 @@
 set -u
 passed=0 failed=0 skipped=0
 log=$BUILD/spec.log
+results=$BUILD/results # every result of this run, after C or Lua; .ci/conformance.lua reads it
+: >"$results"
 
 limit= # what hangs shall fail
 command -v timeout >/dev/null && limit='timeout -k 5 900'
+
+# Each rule of docs/semantics.md that no test of this run has proved is a failure.
+conform() {
+  $LUA_COMMAND .ci/conformance.lua "$BUILD" >"$BUILD/conformance" 2>&1 && verdict=ok || verdict='NOT OK:'
+  missing=$(grep -c '^not ok' "$BUILD/conformance")
+  printf '%-12s %4d rules, %d %s\n' conformance "$(grep -c '^ok' "$BUILD/conformance")" "$missing" "missing, $verdict"
+  grep -v '^ok' "$BUILD/conformance"
+  [ "$verdict" = ok ] && passed=$((passed + 1)) || failed=$((failed + 1))
+}
 
 # The whole address sanitizer, leaks included; no effect on a plain build.
 export ASAN_OPTIONS="detect_leaks=1:${ASAN_OPTIONS-}"
@@ -34,6 +45,7 @@ run() {
     echo "not ok - $name: ended with status $status after $((ok + bad + skip)) results" >>"$log"
     bad=$((bad + 1))
   fi
+  grep -E '^(ok|not ok|skip) - ' "$log" | sed "s/^/$language /" >>"$results"
   printf '%-12s %4d ok' "$name" "$ok"
   [ $skip = 0 ] || printf ', %d skipped' $skip
   [ $bad = 0 ] || printf ', %d NOT OK:' $bad
@@ -80,8 +92,13 @@ if [ $specs = yes ]; then
   export LUA_COMMAND # for specs that start a Lua, too
   check_build
 fi
-for program; do run "${program##*/}" $fixed "$program"; done
+for program; do
+  case $program in */host/*) language=Lua ;; *) language=C ;; esac # a host holds Lua states
+  run "${program##*/}" $fixed "$program"
+done
+language=Lua
 [ $specs = yes ] && run specs $LUA_COMMAND spec/run.lua
+[ $specs = yes ] && conform
 
 echo "$passed passed, $failed failed$([ $skipped = 0 ] || echo ", $skipped skipped")"
 [ $failed = 0 ] && [ $passed != 0 ]

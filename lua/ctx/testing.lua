@@ -72,7 +72,8 @@ end
 --- Wraps a test, for `it`: it runs as the main task of a run on a virtual clock.
 -- @tparam function test called with the root context of the run and the @{Clock}
 -- @treturn function which raises what the test does; else, when the test has left tasks
---   that have not ended, or live contexts that somebody still holds, an error that names them and where they were made
+--   that have not ended, or live contexts that somebody still holds, an error that
+--   names them and where they were made
 function testing.wrap(test)
   return function()
     core.run({ clock = "virtual" }, function(main)

@@ -401,7 +401,24 @@ TEST(giving_up_against_cancel)
   race_rounds(20000);
 }
 
+/* It is done, and its time has passed, and the limit: the end counts. */
+TEST(done_beats_limit)
+{
+  struct world w;
+  ctx_context *c = ctx_with_timeout(host(&w), 50),
+              *d = ctx_with_cancel(ctx_engine_background(w.engine));
+  ctx_cancel(d);
+  w.now_ns = 60;
+  CHECK_INT(ctx_wait(c, 0), CTX_DEADLINE_EXCEEDED);
+  CHECK_INT(ctx_wait(d, 0), CTX_CANCELED);
+  CHECK_INT(ctx_wait(d, -5), CTX_CANCELED);
+  ctx_release(c);
+  ctx_release(d);
+  world_close(&w);
+}
+
 static const struct test tests[] = {
+  T(done_beats_limit, "J5 done beats a limit that has passed as well"),
   T(cancel_wakes, "J1 a cancel wakes the thread, whatever the driver"),
   T(end_from_above_wakes, "J1 an end from above wakes it, on a value context too"),
   T(thousands_wake, "J2 a cancel wakes thousands"),

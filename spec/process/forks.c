@@ -294,6 +294,9 @@ static void fork_many(pid_t (*fork_once)(int how), int hammers)
   hold(&of_opened, need(ctx_engine_open(NULL)));
   __atomic_store_n(&hammering, true, __ATOMIC_RELAXED);
   for (int i = 0; i < hammers; i++) hammers_at[i] = start(hammer, NULL);
+#ifdef SANITIZED
+  poll(NULL, 0, 100); /* a thread that starts allocates, and may hold the sanitizer's lock */
+#endif
   for (int i = 0, n = setting("FORKS", FORKS); i < n; i++) {
     alarm(2 * HANG_S);
     pid_t child = fork_once(i);
