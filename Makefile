@@ -7,10 +7,12 @@
 #   make test     C tests and specs; the last line is 'N passed, N failed'
 #   make conformance  which tests prove which rule; make test fails when one has none
 #   make explore  every schedule of small programs on the core; REPLAY=... runs one
+#   make amalgamation  build/amalgamation/ctx.c and ctx.h: the core as two files
 #   make install  the C library, with a header and a file for pkg-config, in PREFIX
 #   make install-lua  the module, and libctx_lua.a; uninstall takes back both
 #   make test-install  tests of what they install
 #   make examples the examples in C, into build/examples
+#   make soak-races  a million rounds of each race of two threads
 #   make bench-check  what it costs to ask a context
 #   make bench-latency  a table of docs/latency.md
 #   make lint     layers, names, format, static analysis
@@ -186,6 +188,10 @@ $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(library)
 
 examples: $(shown)
 
+# Longer than a gate may take; docs/soak.md has the results.
+soak-races: $(BUILD)/process/races
+	ROUNDS=1000000 $<
+
 bench-check: $(BUILD)/bench/check
 	@$< $(LOOPS)
 
@@ -311,6 +317,12 @@ test-install: libs
 	@sh .ci/deps install
 	+@BUILD='$(BUILD)' CC='$(CC)' LUA='$(lua)' LUA_INCDIR='$(incdir)' MAKE='$(MAKE)' sh spec/run.sh spec/install.sh
 
+# The core as two files to drop into a project: cc -c ctx.c -pthread.
+amalgamation:
+	@mkdir -p $(BUILD)/amalgamation
+	@$(lua) .ci/amalgamate.lua $(BUILD)/amalgamation
+	@echo $(BUILD)/amalgamation/ctx.c $(BUILD)/amalgamation/ctx.h
+
 clean:
 	rm -rf build
 
@@ -358,6 +370,6 @@ lint-explore:
 
 -include $(patsubst %.o,%.d,$(core) $(binding) $(host_objects) $(process_objects) $(c_programs) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
 
-.PHONY: conformance examples bench-check bench-latency all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
+.PHONY: amalgamation soak-races conformance examples bench-check bench-latency all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -42,6 +42,24 @@ files_are() {
   diff - "$tmp/files"
 }
 
+# One source and one header, of any compiler's liking, that give away no other name.
+amalgamation() {
+  make_ amalgamation BUILD="$tmp/build" || return
+  printf '%s\n' '#include "ctx.h"' 'int main(void)' '{' \
+    '  ctx_context *c = ctx_with_timeout(ctx_background(), CTX_MS(1));' \
+    '  int err = ctx_wait(c, CTX_NEVER);' '  ctx_release(c);' '  return err != CTX_DEADLINE_EXCEEDED;' '}' \
+    >"$tmp/build/amalgamation/main.c"
+  (
+    cd "$tmp/build/amalgamation" || exit
+    for cc in "$CC" $(command -v clang); do
+      $cc -c ctx.c -pthread || exit
+      $cc -std=c11 -Wall -Wextra -Werror -c ctx.c -pthread || exit
+      $cc main.c ctx.o -pthread -o main && ./main || exit
+      if nm -g --defined-only ctx.o | awk '{ print $NF }' | grep -v '^ctx_'; then exit 1; fi
+    done
+  )
+}
+
 c_library() {
   make_ install || return
   files_are "$prefix" <<END
@@ -274,6 +292,7 @@ nothing_left() {
   make_ uninstall && files_are "$prefix" </dev/null
 }
 
+check 'two files of the amalgamation make a program, and give away ctx_ names alone' amalgamation
 check 'the C library lies under PREFIX' c_library
 check 'DESTDIR and LIBDIR are kept apart' staged
 check 'ten lines of C run with the shared library' ten $CC -std=c11
