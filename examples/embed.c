@@ -117,8 +117,12 @@ int main(void)
   ctx_release(c);
   ctx_release(root);
 
-  ctx_counters left;
-  ctx_engine_counters(ctx_engine_of(ctx_background()), &left);
+  ctx_counters left; /* the engine's thread may just be giving back the last */
+  for (int i = 0; i < 1000; i++) {
+    ctx_engine_counters(ctx_engine_of(ctx_background()), &left);
+    if (left.contexts == 0) break;
+    ctx_wait(ctx_background(), CTX_MS(1));
+  }
   printf("main: all joined, %d contexts are left\n", (int)left.contexts);
   return 0;
 }

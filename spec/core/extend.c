@@ -336,7 +336,7 @@ TEST(the_thread_is_started)
 /* What the kernel has been told of the descriptor of 'c': the time left. */
 static int64_t told_ns(ctx_context *c)
 {
-#ifdef __linux__
+#if defined(__linux__) && !defined(CTX__PORTABLE)
   struct itimerspec left;
   CHECK_INT(timerfd_gettime(ctx_fd(c), &left), 0);
   return CTX_SECONDS(left.it_value.tv_sec) + left.it_value.tv_nsec;
@@ -355,6 +355,9 @@ TEST(descriptors_are_armed_anew)
   CHECK(told_ns(b) > CTX_SECONDS(4000));
   CHECK(!readable(ctx_fd(b)));
   CHECK_INT(ctx_extend(a, ctx_engine_now(e) + CTX_MS(1)), 0);
+#ifdef CTX__PORTABLE /* the kernel knows no instant: who drives says so */
+  EVENTUALLY((ctx_engine_poll(e), readable(ctx_fd(b))));
+#endif
   CHECK(wait_readable(ctx_fd(b)));
   CHECK_INT(ctx_err(b), CTX_DEADLINE_EXCEEDED);
   ctx_release(b);
