@@ -21,7 +21,7 @@ static void *run(void *arg)
   struct member *m = arg;
   if (m->running != NULL) {
     int now = __atomic_add_fetch(m->running, 1, __ATOMIC_RELAXED);
-    for (int most = *m->most;
+    for (int most = __atomic_load_n(m->most, __ATOMIC_RELAXED);
          now > most && !__atomic_compare_exchange_n(m->most, &most, now, false, __ATOMIC_RELAXED,
                                                     __ATOMIC_RELAXED);)
       continue;
