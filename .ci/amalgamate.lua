@@ -7,21 +7,10 @@
 
 local folder = assert(arg[1], "the folder to write to is wanted")
 
-local function read(path)
-  local file = assert(io.open(path))
-  local text = file:read "a"
-  file:close()
-  return text
-end
+local source = dofile((arg[0]:match "^(.*/)" or "./") .. "source.lua")
+local read, write = source.read, source.write
 
-local function write(path, text)
-  local file = assert(io.open(path, "w"))
-  file:write(text)
-  assert(file:close())
-end
-
-local sources = {}
-for path in io.popen "ls core/*.c":lines() do table.insert(sources, path) end
+local sources = source.files(".", "core", { "c" })
 
 -- ---- private names that several sources have ------------------------------
 
@@ -71,7 +60,7 @@ end
 -- ---- names that the sources give each other: none without ctx leaves the object ----
 
 local shared = {}
-for path in io.popen "ls core/*.h":lines() do
+for _, path in ipairs(source.files(".", "core", { "h" })) do
   if path ~= "core/ctx.h" then
     for line in read(path):gsub("/%*.-%*/", ""):gmatch "[^\n]+" do
       local name = line:match "^[%a][%w_%s*]-[%s*]([%a_][%w_]*)%("

@@ -21,6 +21,12 @@ function source.read(path)
   return text
 end
 
+function source.write(path, text)
+  local file = assert(io.open(path, "wb"))
+  file:write(text)
+  assert(file:close())
+end
+
 local function blank(text)
   return (text:gsub("[^\n]", " "))
 end

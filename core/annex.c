@@ -101,6 +101,11 @@ void ctx_engine_track(ctx_engine *e, bool on)
   CTX__STORE(&e->tracking, on);
 }
 
+bool ctx_engine_tracks(const ctx_engine *e)
+{
+  return CTX__LOAD_RELAXED(&e->tracking) != 0;
+}
+
 /* ---- the end ---------------------------------------------------------- */
 
 static void free_text(ctx_engine *e, char *text)

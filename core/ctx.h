@@ -442,7 +442,8 @@ typedef struct ctx_origin {
   ctx_context *context; /* the one that ended first; valid as long as the one that was asked */
   ctx_cause *cause;     /* as ctx_cause_of */
   const char *site; /* where in the source that was asked for; NULL: not known; valid likewise */
-  int64_t at_ns;    /* when, on the clock of the engine: a deadline exactly, a cancel up to
+  int64_t at_ns;    /* when, on the clock of the engine: a deadline exactly (who is born
+                           past it: the birth), a cancel up to
                            10 ms less where that is the monotonic clock */
   ctx_origin_kind kind; /* by whom */
   int err;              /* as ctx_err */
@@ -818,13 +819,14 @@ CTX_API int ctx_engine_fd(ctx_engine *e);
 CTX_API int ctx_engine_advance(ctx_engine *e, int64_t ns);
 
 /*
- * ctx_engine_track: whether each context that is made from now on is recorded: when, and
+ * ctx_engine_track: says, and ctx_engine_tracks answers, whether each context that is made from now on is recorded: when, and
  * where in the source as far as that is known; for ctx_dump_oldest, and for a ctx_dump of a
  * root. It costs a block or two for each context, and a look at the clock: it is for debugging.
  *
  *   threads  any
  */
 CTX_API void ctx_engine_track(ctx_engine *e, bool on);
+CTX_API bool ctx_engine_tracks(const ctx_engine *e);
 
 /*
  * ctx_track_site: the place in the source of the next context that this thread makes, if that is
@@ -840,6 +842,14 @@ CTX_API void ctx_track_site(const char *site);
 #define ctx_with_timeout(...) (ctx_track_site(CTX_SITE), ctx_with_timeout(__VA_ARGS__))
 #define ctx_with_value(...) (ctx_track_site(CTX_SITE), ctx_with_value(__VA_ARGS__))
 #define ctx_without_cancel(...) (ctx_track_site(CTX_SITE), ctx_without_cancel(__VA_ARGS__))
+#define ctx_with_deadline_cause(...) \
+  (ctx_track_site(CTX_SITE), ctx_with_deadline_cause(__VA_ARGS__))
+#define ctx_with_timeout_cause(...) (ctx_track_site(CTX_SITE), ctx_with_timeout_cause(__VA_ARGS__))
+#define ctx_with_grace(...) (ctx_track_site(CTX_SITE), ctx_with_grace(__VA_ARGS__))
+#define ctx_merge(...) (ctx_track_site(CTX_SITE), ctx_merge(__VA_ARGS__))
+#define ctx_notify_signals(...) (ctx_track_site(CTX_SITE), ctx_notify_signals(__VA_ARGS__))
+#define ctx_without_cancel_keep_deadline(...) \
+  (ctx_track_site(CTX_SITE), ctx_without_cancel_keep_deadline(__VA_ARGS__))
 #define ctx_without_cancel_keep_deadline(...) \
   (ctx_track_site(CTX_SITE), ctx_without_cancel_keep_deadline(__VA_ARGS__))
 #define ctx_with_grace(...) (ctx_track_site(CTX_SITE), ctx_with_grace(__VA_ARGS__))

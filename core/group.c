@@ -4,7 +4,7 @@
  * The group counts who runs, and keeps the first error, which ends its context. Its places, where
  * their number has a limit, are a semaphore.
  *
- * Lock order: the lock of a group comes after all others but that of its places.
+ * Under the lock of a group no other is taken.
  */
 #include "platform.h"
 
@@ -15,8 +15,7 @@ struct ctx_group {
   ctx_semaphore *places; /* NULL: no limit; changed while nobody runs */
   ctx__lock lock;        /* guards the rest */
   size_t running;
-  bool failed;
-  ctx_cause *cause;  /* of the first that has failed; owned */
+  ctx_cause *cause;  /* of the first that has failed; owned; NULL: none has */
   ctx__atomic ended; /* grows when the last has ended; is waited on */
 };
 
@@ -109,11 +108,8 @@ int ctx_group_try_add(ctx_group *g)
 static bool keep(ctx_group *g, ctx_cause *cause)
 {
   CTX__LOCK(&g->lock);
-  bool first = !g->failed;
-  if (first) {
-    g->failed = true;
-    g->cause = cause;
-  }
+  bool first = g->cause == NULL;
+  if (first) g->cause = cause;
   CTX__UNLOCK(&g->lock);
   return first;
 }

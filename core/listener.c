@@ -59,10 +59,9 @@ static int enter(struct listener_context *l)
   return failed;
 }
 
-void listener_leave(ctx_context *c)
+void listener_drop(struct listener_context *l)
 {
-  if (c->node.kind != NODE_LISTENER || CTX__LOAD(&process) != CTX__PROCESS()) return;
-  struct listener_context *l = listener_of(c);
+  if (CTX__LOAD(&process) != CTX__PROCESS()) return;
   CTX__LOCK(&lock);
   if (list_linked(&l->listed)) {
     list_remove(&listeners, &l->listed);

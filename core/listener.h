@@ -25,8 +25,14 @@ struct listener_context {
   uint64_t number;         /* grows in the list */
 };
 
-/* Takes 'c', which has ended with its node locked or is being freed, out of the list, if it is a
- * listener and still there; what nobody listens to any more is as it was before. */
-void listener_leave(ctx_context *c);
+/* Takes 'l', which has ended with its node locked or is being freed, out of the list, if it is
+ * still there; what nobody listens to any more is as it was before. */
+void listener_drop(struct listener_context *l);
+
+/* The same for any context that can end. */
+static inline void listener_leave(ctx_context *c)
+{
+  if (c->node.kind == NODE_LISTENER) listener_drop((struct listener_context *)(void *)c);
+}
 
 #endif

@@ -96,14 +96,14 @@ bool cancel_context(lua_State *L, int index, int cause, ctx_origin_kind by)
   char site[STACK_SITE];
   index = lua_absindex(L, index);
   struct handle *h = handle_check(L, index);
-  bool given = cause != 0 && !lua_isnoneornil(L, cause);
-  struct link *link = given ? link_new(NULL) : NULL;
+  if (cause == 0 || lua_isnoneornil(L, cause) || h->was_canceled) return handle_end(L, h, by);
+  struct link *link = link_new(NULL);
   stack_write_site(L, 0, site);
   ctx_cause *c_cause = link != NULL ? new_cause(L, cause, link, site) : NULL;
-  if (!given) c_cause = ctx_cause_new_at(NULL, 0, CTX_CANCELED, NULL, NULL, site);
   bool first = ctx_cancel_at(h->context, c_cause, by, NULL);
+  h->was_canceled = true;
   loop_anchor_fired(L);
-  if (first && given && c_cause != NULL) keep_cause(L, index, cause, link);
+  if (first && c_cause != NULL) keep_cause(L, index, cause, link);
   return first;
 }
 

@@ -62,22 +62,25 @@ struct handle *handle_check_clock(lua_State *L, int arg)
   return h;
 }
 
-/* Of the context that this thread makes next, where that is recorded. */
-static _Thread_local char site[STACK_SITE];
-
 /* ---- new handles ------------------------------------------------------ */
+
+/* Where the child of 'parent' is made that this thread makes next, if that is recorded. */
+static void note_site(lua_State *L, const ctx_context *parent)
+{
+  static _Thread_local char site[STACK_SITE];
+  if (!ctx_engine_tracks(ctx_engine_of(parent))) return;
+  stack_write_site(L, 0, site);
+  ctx_track_site(site);
+}
 
 struct handle *handle_push_new(lua_State *L, enum handle_kind kind, int parent, int values)
 {
-  if (loop_of(L)->world->tracks) {
-    stack_write_site(L, 0, site);
-    ctx_track_site(site);
-  }
   struct handle *h = lua_newuserdatauv(L, sizeof *h, values);
   *h = (struct handle){.cookie = &cookie, .kind = kind};
   loop_set_metatable(L, &metatable);
   if (parent != 0) {
     struct handle *p = handle_test(L, parent);
+    if (p != NULL && p->context != NULL) note_site(L, p->context);
     h->depth = p != NULL ? p->depth + 1 : 0;
     lua_pushvalue(L, parent);
     lua_setiuservalue(L, -2, HANDLE_PARENT);
@@ -302,20 +305,26 @@ static int handle_gc(lua_State *L)
   return 0;
 }
 
-static void end(lua_State *L, struct handle *h)
+bool handle_end(lua_State *L, struct handle *h, ctx_origin_kind by)
 {
-  char here[STACK_SITE];
-  stack_write_site(L, 0, here);
-  ctx_cause *cause = ctx_cause_new_at(NULL, 0, CTX_CANCELED, NULL, NULL, here);
-  ctx_cancel_at(h->context, cause, CTX_ORIGIN_EXPLICIT, NULL);
+  char site[STACK_SITE];
+  ctx_cause *cause = NULL;
+  if (!h->was_canceled) { /* not a question, which would read the clock */
+    stack_write_site(L, 0, site);
+    cause = ctx_cause_new_at(NULL, 0, CTX_CANCELED, NULL, NULL, site);
+  }
+  bool first = ctx_cancel_at(h->context, cause, by, NULL);
+  h->was_canceled = true;
   loop_anchor_fired(L);
+  return first;
 }
 
 /* Ends what has an end of its own to give; a value or a root is left alone. */
 static int handle_close(lua_State *L)
 {
   struct handle *h = handle_test(L, 1);
-  if (h != NULL && h->context != NULL && h->kind >= HANDLE_CANCEL) end(L, h);
+  if (h != NULL && h->context != NULL && h->kind >= HANDLE_CANCEL)
+    handle_end(L, h, CTX_ORIGIN_EXPLICIT);
   return 0;
 }
 

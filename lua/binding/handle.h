@@ -44,6 +44,7 @@ struct handle {
   enum handle_kind kind;
   unsigned depth;     /* greater than the parent's: no way upwards is a circle */
   bool is_shared;     /* its links are, and those of all above */
+  bool was_canceled;  /* a cancel of it has returned: it is done */
   bool is_held;       /* C may end the context, now or later */
   struct link *link;  /* of its value, or of the cause of its deadline; NULL: none. The context's;
                          until there is one, the handle's */
@@ -101,6 +102,10 @@ struct handle *handle_push_new(lua_State *L, enum handle_kind kind, int parent, 
  * is no memory. What lives on a virtual clock is remembered, for who looks for what a test
  * has left; and what Lua may not finalize any more, for who closes the state. */
 void handle_fill(lua_State *L, struct handle *h, ctx_context *c);
+
+/* Ends the context of 'h' without a cause; its origin is the line of Lua that runs. True: this was
+ * the call. */
+bool handle_end(lua_State *L, struct handle *h, ctx_origin_kind by);
 
 extern const luaL_Reg handle_functions[]; /* ctx.background and the like */
 

@@ -47,7 +47,6 @@ struct world {
   struct world *outer; /* the one that it was put in front of; held */
   ctx_engine *engine;  /* NULL: closed */
   bool is_virtual;
-  bool tracks;          /* where contexts and tasks are made is recorded */
   bool listens;         /* a signal can end what is waited for */
   struct list ready;    /* of entries */
   size_t ready_count;   /* its length */

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "cancel.h"
@@ -38,41 +39,64 @@ static int bind_name(lua_State *L)
   return 1;
 }
 
-static void set_fields(lua_State *L, const ctx_origin *o)
+/* What is known in C, copied before Lua is asked for memory: then a finalizer may run, and the
+ * context go. */
+struct facts {
+  ctx_origin_kind kind;
+  int64_t at_ns;
+  uint64_t id;
+  bool has_site;
+  char name[NAME_SIZE], site[NAME_SIZE], line[LINE_SIZE];
+};
+
+/* False: the context lives. */
+static bool read_facts(const ctx_context *c, struct facts *f)
 {
-  lua_pushstring(L, kinds[o->kind]);
-  lua_setfield(L, -2, "kind");
-  push_name(L, o->context);
-  lua_setfield(L, -2, "name");
-  lua_pushinteger(L, (lua_Integer)ctx_id(o->context));
+  ctx_origin o;
+  if (!ctx_origin_of(c, &o)) return false;
+  f->kind = o.kind;
+  f->at_ns = o.at_ns;
+  f->id = ctx_id(o.context);
+  f->has_site = o.site != NULL;
+  snprintf(f->site, sizeof f->site, "%s", o.site != NULL ? o.site : "");
+  ctx_name(o.context, f->name, sizeof f->name);
+  ctx_origin_text(c, f->line, sizeof f->line);
+  return true;
+}
+
+static void set_text(lua_State *L, const char *field, const char *text)
+{
+  lua_pushstring(L, text);
+  lua_setfield(L, -2, field);
+}
+
+static void push_facts(lua_State *L, const struct facts *f)
+{
+  lua_createtable(L, 0, 7);
+  set_text(L, "kind", kinds[f->kind]);
+  set_text(L, "text", f->line);
+  if (f->name[0] != '\0') set_text(L, "name", f->name);
+  if (f->has_site) set_text(L, "site", f->site);
+  lua_pushinteger(L, (lua_Integer)f->id);
   lua_setfield(L, -2, "id");
-  lua_pushstring(L, o->site);
-  lua_setfield(L, -2, "site");
-  convert_push_seconds(L, o->at_ns);
+  convert_push_seconds(L, f->at_ns);
   lua_setfield(L, -2, "at");
 }
 
 /* c:origin() -> {kind, name, id, site, at, cause}; nil while it lives */
 static int bind_origin(lua_State *L)
 {
-  char line[LINE_SIZE];
-  ctx_origin o;
-  struct handle *h = handle_check(L, 1);
-  if (!ctx_origin_of(h->context, &o)) {
+  struct facts facts;
+  if (!read_facts(handle_check(L, 1)->context, &facts)) {
     lua_pushnil(L);
     return 1;
   }
-  ctx_context *c = h->context; /* the handle lies at 1, and holds it */
-  ctx_origin_text(c, line, sizeof line);
   lua_settop(L, 1);
-  lua_createtable(L, 0, 7);
-  set_fields(L, &o);
+  push_facts(L, &facts);
   cancel_push_cause(L, handle_check(L, 1));
-  lua_setfield(L, -2, "cause");
-  lua_pushstring(L, line);
-  lua_setfield(L, -2, "text");
+  lua_setfield(L, 2, "cause");
   lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable);
-  if (lua_istable(L, -1)) lua_setmetatable(L, -2);
+  if (lua_istable(L, -1)) lua_setmetatable(L, 2);
   lua_settop(L, 2);
   return 1;
 }

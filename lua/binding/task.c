@@ -281,7 +281,7 @@ void task_push_new(lua_State *L, int base, int scope, enum task_outcome outcome)
   lua_setiuservalue(L, -2, WAITER_CONTEXT);
   lua_pushvalue(L, scope);
   lua_setiuservalue(L, -2, TASK_SCOPE);
-  if (loop_of(L)->world->tracks) {
+  if (ctx_engine_tracks(loop_engine(L))) {
     stack_push_place(L, L, false);
     lua_setiuservalue(L, -2, WAITER_SITE);
   }

@@ -81,7 +81,6 @@ int tree_snapshot(lua_State *L)
 int tree_track(lua_State *L)
 {
   luaL_checktype(L, 1, LUA_TBOOLEAN);
-  loop_of(L)->world->tracks = lua_toboolean(L, 1);
   ctx_engine_track(loop_engine(L), lua_toboolean(L, 1));
   return 0;
 }

@@ -9,7 +9,8 @@
 #include <lauxlib.h>
 #include <lua.h>
 
-/* core.snapshot(c) -> sequence of {kind, name, id, depth, parent, hooks, err, left, age, site} */
+/* core.snapshot(c) -> sequence of {kind, name, id, depth, parent, hooks, waiters, cause,
+ * left, age, site} */
 int tree_snapshot(lua_State *L);
 
 /* core.track(on): whether contexts that are made from now on are recorded. */

@@ -46,7 +46,9 @@ end
 -- @raise bad arguments; what fn raises: `ctx.DEADLINE_EXCEEDED` by a wait that is not over in time
 function scope.shield(...)
   local seconds, fn = ...
-  core.limit(type(seconds) == "number" and seconds or tostring(seconds), 1, "shield")
+  if type(seconds) ~= "number" then
+    core.argument_error(1, "shield", "number expected, got " .. queue.type_name(seconds))
+  end
   check_function(fn, 2, "shield")
   local c <close> = core.with_timeout(core.without_cancel(core.current()), seconds)
   return run(c, fn, select(3, ...))
