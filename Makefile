@@ -125,7 +125,7 @@ $(module): $(binding) $(internal) lua/binding/module.map
 
 $(BUILD)/spec/%: $(BUILD)/obj/spec/core/%.o $(internal)
 	@mkdir -p $(@D)
-	$(quiet)$(compile) $(LDFLAGS) -o $@ $^
+	$(quiet)$(compile) $(LDFLAGS) -o $@ $(filter %.o,$^) $(internal)
 
 # Programs about a whole process: its threads, its forks, its end.
 process := $(patsubst spec/process/%.c,$(BUILD)/process/%,$(wildcard spec/process/*.c))
@@ -139,9 +139,9 @@ $(BUILD)/process/%: $(BUILD)/obj/spec/process/%.o $(library)
 $(BUILD)/process/unload: | $(shared)
 
 # The parts of the binding that need no Lua.
-without_lua := $(patsubst %,$(BUILD)/obj/lua/binding/%.o,key mailbox)
-$(BUILD)/spec/key $(BUILD)/spec/mailbox: $(without_lua)
-$(BUILD)/obj/spec/core/key.o $(BUILD)/obj/spec/core/mailbox.o: private flags += -Ilua/binding
+without_lua := $(patsubst %,$(BUILD)/obj/lua/binding/%.o,key mailbox poller)
+$(BUILD)/spec/key $(BUILD)/spec/mailbox $(BUILD)/spec/poller: $(without_lua)
+$(BUILD)/obj/spec/core/key.o $(BUILD)/obj/spec/core/mailbox.o $(BUILD)/obj/spec/core/poller.o: private flags += -Ilua/binding
 
 # Programs that hold Lua states of their own, with the module linked in.
 host_objects := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard spec/host/*.c))

@@ -54,10 +54,12 @@ local rows = {
   { "lua/binding/convert.[ch]", "core/ctx.h" },
   { "lua/binding/block.[ch]", "" },
   { "lua/binding/mailbox.[ch]", "core/list.h core/platform.h" },
+  { "lua/binding/poller.[ch]", "lua/binding/mailbox.h core/list.h core/platform.h" },
   { "lua/ctx_lua.h", "core/ctx.h" },
   { "lua/binding/key.[ch]", "core/platform.h" },
   { "lua/binding/notice.[ch]", "core/ctx.h lua/binding/mailbox.h" },
-  { "lua/binding/loop.[ch]", "lua/binding/block.h core/ctx.h core/list.h lua/binding/mailbox.h" },
+  { "lua/binding/loop.[ch]", "lua/binding/block.h core/ctx.h core/list.h lua/binding/mailbox.h "
+    .. "lua/binding/poller.h" },
   { "lua/binding/link.[ch]",
     "lua/binding/loop.h lua/binding/mailbox.h lua/binding/key.h core/platform.h" },
   { "lua/binding/wait.h", "lua/binding/loop.h lua/binding/notice.h" },
@@ -92,6 +94,8 @@ local rows = {
   { "lua/binding/sleep.[ch]",
     "lua/binding/task.h lua/binding/limit.h lua/binding/cancel.h lua/binding/convert.h "
     .. "lua/binding/error.h" },
+  { "lua/binding/wait_fd.[ch]",
+    "lua/binding/limit.h lua/binding/cancel.h lua/binding/handle.h lua/binding/error.h" },
   { "lua/binding/wrap.[ch]", "lua/binding/wait.h" },
   { "lua/binding/host.[ch]", "lua/ctx_lua.h lua/binding/handle.h lua/binding/anchor.h "
     .. "lua/binding/value.h lua/binding/link.h lua/binding/error.h" },

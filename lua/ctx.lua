@@ -45,7 +45,7 @@ local public = {
   "with_cancel", "with_timeout", "with_deadline", "with_value", "without_cancel",
   "merge", "extend", "with_signal",
   "done", "err", "cause", "check", "origin", "name", "deadline", "timeout", "value",
-  "wait", "go", "async", "on_done",
+  "wait", "wait_fd", "go", "async", "on_done",
   "run", "sleep", "yield", "now", "wrap", "is_canceled",
 }
 for _, name in ipairs(public) do ctx[name] = core[name] end

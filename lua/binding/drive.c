@@ -96,45 +96,71 @@ static bool wake_closed(lua_State *L, struct world *w)
   return woken;
 }
 
-/* Sleeps in the kernel, on the real clock, unless something has been posted. */
+/* Sleeps in the kernel until the instant, or until something comes from outside. */
+static void sleep_in_kernel(lua_State *L, struct world *w, int64_t until_ns)
+{
+  struct loop *l = loop_of(L);
+  if (w->polls > 0)
+    poller_wait(l->poller, until_ns, wait_wake_row);
+  else
+    mailbox_sleep(l->mailbox, until_ns);
+  let_hook_run(L);
+}
+
+/* Makes ready who waits for a descriptor that is ready by now. */
+static void poll_descriptors(lua_State *L, struct world *w)
+{
+  if (w->polls > 0) poller_wait(loop_of(L)->poller, 0, wait_wake_row);
+}
+
+/* On the real clock, unless something has been posted. */
 static void sleep_until(lua_State *L, struct world *w, int64_t next_ns)
 {
   int64_t now_ns = ctx_engine_now(w->engine);
   if (next_ns <= now_ns) return;
   bool in_pieces = next_ns - now_ns > slice_ns;
   int64_t until_ns = in_pieces ? now_ns + slice_ns : next_ns;
-  mailbox_sleep(loop_of(L)->mailbox, until_ns);
-  let_hook_run(L);
+  sleep_in_kernel(L, w, until_ns);
   if (in_pieces && ctx_engine_now(w->engine) >= until_ns) wake_closed(L, w);
 }
 
-/* On a virtual clock, when nothing but a signal can end a wait: that comes in real time. */
-static void sleep_for_signal(lua_State *L)
+/* On a virtual clock, when nothing but a signal or a descriptor can end a wait: these come in
+ * real time. */
+static void sleep_for_outside(lua_State *L, struct world *w)
 {
   int64_t now_ns = ctx_engine_now(ctx_engine_of(ctx_background()));
-  mailbox_sleep(loop_of(L)->mailbox, now_ns + slice_ns);
-  let_hook_run(L);
+  sleep_in_kernel(L, w, now_ns + slice_ns);
+}
+
+/* A virtual clock jumps; but what is ready by now comes before what is due later. */
+static void jump(lua_State *L, struct world *w, int64_t next_ns)
+{
+  poll_descriptors(L, w);
+  if (w->ready_count > 0) return;
+  int64_t now_ns = ctx_engine_now(w->engine);
+  ctx_engine_advance(w->engine, next_ns > now_ns ? next_ns - now_ns : 0);
+  w->rounds = 0;
 }
 
 /* Nothing is ready: lets time pass up to the next instant. */
 static void idle(lua_State *L, struct world *w)
 {
   if (w->idle != NULL) {
+    poll_descriptors(L, w);
+    if (w->ready_count > 0) return;
     struct waiter *settled = w->idle;
     w->idle = NULL;
     waiter_wake(settled);
     return;
   }
   int64_t next_ns = ctx_engine_next(loop_engine(L));
-  bool outside = w->listens || (loop_of(L)->outside && !w->is_virtual);
+  bool outside = w->listens || w->polls > 0 || (loop_of(L)->outside && !w->is_virtual);
   if (next_ns == CTX_NEVER && !outside) {
     if (!wake_closed(L, w)) raise_nothing_left(L, w);
   } else if (w->is_virtual && next_ns == CTX_NEVER) {
-    sleep_for_signal(L);
+    sleep_for_outside(L, w);
   } else if (w->is_virtual) {
-    int64_t now_ns = ctx_engine_now(w->engine);
-    ctx_engine_advance(w->engine, next_ns > now_ns ? next_ns - now_ns : 0);
-    w->rounds = 0;
+    jump(L, w, next_ns);
   } else {
     sleep_until(L, w, next_ns);
   }
@@ -156,6 +182,7 @@ int drive(lua_State *L)
       loop_anchor_fired(L);
       continue;
     }
+    poll_descriptors(L, w);
     run_round(L, l);
     let_hook_run(L);
     if (w->is_virtual) check_progress(L, w);

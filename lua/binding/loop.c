@@ -1,3 +1,6 @@
+#include <errno.h>
+#include <string.h>
+
 #include "loop.h"
 #include "mailbox.h"
 
@@ -51,6 +54,15 @@ ctx_engine *loop_engine(lua_State *L)
   ctx_engine *e = l->world->engine;
   if (e == NULL || l->mailbox == NULL) refuse_closed(L);
   return e;
+}
+
+struct poller *loop_poller(lua_State *L)
+{
+  struct loop *l = loop_of(L);
+  loop_engine(L);
+  if (l->poller == NULL) l->poller = poller_new(l->mailbox);
+  if (l->poller == NULL) luaL_error(L, "to wait for descriptors: %s", strerror(errno));
+  return l->poller;
 }
 
 void loop_push_value(lua_State *L, int n)
@@ -267,6 +279,7 @@ static void loop_destroy(void *p)
 {
   struct loop *l = p;
   while (l->world != NULL) remove_world(l);
+  poller_free(l->poller);
   close_mailbox(l);
   block_release(l->main);
 }

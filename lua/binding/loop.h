@@ -17,7 +17,7 @@
  * Contexts end on any thread; what that means here comes by letter, and the loop's own
  * thread receives it. So all of this is only ever touched on the thread of its state.
  *
- * drive.h moves it. Knows ctx.h, list.h, block.h and mailbox.h.
+ * drive.h moves it. Knows ctx.h, list.h, block.h, mailbox.h and poller.h.
  */
 #ifndef CTX_BINDING_LOOP_H
 #define CTX_BINDING_LOOP_H
@@ -31,6 +31,7 @@
 #include "ctx.h"
 #include "list.h"
 #include "mailbox.h"
+#include "poller.h"
 
 struct loop;
 struct waiter;
@@ -48,6 +49,7 @@ struct world {
   ctx_engine *engine;  /* NULL: closed */
   bool is_virtual;
   bool listens;         /* a signal can end what is waited for */
+  size_t polls;         /* waiters that wait for a descriptor */
   struct list ready;    /* of entries */
   size_t ready_count;   /* its length */
   struct list tasks;    /* waiters that have not ended, for reports */
@@ -61,6 +63,7 @@ struct world {
 /* Loops and worlds are blocks: the loop holds its worlds. */
 struct loop {
   struct mailbox *mailbox;             /* a reference; NULL: the state is being closed */
+  struct poller *poller;               /* NULL: no descriptor has been waited for yet */
   void (*disconnect)(struct world *w); /* lets go of all that waits in a world; see wait.h */
   void (*receive_links)(lua_State *L); /* frees 'links'; see link.h */
   void (*drop_hooks)(struct world *w); /* and of its hooks; see on_done.h */
@@ -93,6 +96,9 @@ struct loop *loop_find(lua_State *L);
 
 /* The engine of the world in front; raises when the state that closes has closed it. */
 ctx_engine *loop_engine(lua_State *L);
+
+/* The poller of this state, made when there is none; raises when it cannot be. */
+struct poller *loop_poller(lua_State *L);
 
 /* Pushes the user value 'n' of the loop, or of the world in front; sets it to what is at
  * 'index'. */

@@ -3,13 +3,14 @@
 #include "mailbox.h"
 
 struct mailbox {
-  ctx__lock lock;      /* guards the next three; nothing else is taken or called under it */
+  ctx__lock lock;      /* guards the next four; nothing else is taken or called under it */
   struct list letters; /* oldest first */
   bool sleeping;       /* the owner sleeps on 'posts', or is about to */
   bool closed;
-  ctx__atomic posts; /* how many letters have ever come; grows under the lock */
-  uint32_t taken;    /* how many of them have left; the owner's alone */
-  uint32_t process;  /* CTX__PROCESS() at birth */
+  const ctx__fd *bell; /* the owner polls this, or is about to; NULL: he does not */
+  ctx__atomic posts;   /* how many letters have ever come; grows under the lock */
+  uint32_t taken;      /* how many of them have left; the owner's alone */
+  uint32_t process;    /* CTX__PROCESS() at birth */
   ctx__atomic refs;
 };
 
@@ -34,7 +35,7 @@ void mailbox_release(struct mailbox *m)
 /* ---- posting ------------------------------------------------------------ */
 
 /* The owner sees the letter once the lock is dropped: after that only the address of 'posts'
- * is used. */
+ * is used. The bell is rung before. */
 bool mailbox_post(struct letter *l)
 {
   struct mailbox *m = l->box;
@@ -44,6 +45,7 @@ bool mailbox_post(struct letter *l)
   if (accepted) {
     list_append(&m->letters, &l->link);
     CTX__ADD(&m->posts, 1);
+    if (m->bell != NULL) CTX__FD_ARM(m->bell, 0);
   }
   CTX__UNLOCK(&m->lock);
   if (wake) CTX__WAKE(&m->posts);
@@ -101,6 +103,22 @@ void mailbox_sleep(struct mailbox *m, int64_t until_ns)
 {
   CTX__LOCK(&m->lock);
   if (is_empty(m)) sleep_locked(m, until_ns);
+  CTX__UNLOCK(&m->lock);
+}
+
+bool mailbox_hang_bell(struct mailbox *m, const ctx__fd *bell)
+{
+  CTX__LOCK(&m->lock);
+  bool empty = is_empty(m);
+  if (empty) m->bell = bell;
+  CTX__UNLOCK(&m->lock);
+  return empty;
+}
+
+void mailbox_take_bell(struct mailbox *m)
+{
+  CTX__LOCK(&m->lock);
+  m->bell = NULL;
   CTX__UNLOCK(&m->lock);
 }
 

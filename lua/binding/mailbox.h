@@ -25,7 +25,8 @@
  *
  * "The owner" is the thread that runs the Lua state, whichever that is at the moment.
  *
- * Knows list.h, and of platform.h the lock and the wait. Knows no Lua and no context.
+ * Knows list.h, and of platform.h the lock, the wait and the descriptor. Knows no Lua and no
+ * context.
  */
 #ifndef CTX_BINDING_MAILBOX_H
 #define CTX_BINDING_MAILBOX_H
@@ -78,6 +79,16 @@ struct letter *mailbox_take(struct mailbox *m);
 /* Sleeps until there is a letter to take, until the instant 'until_ns' of the monotonic clock
  * (INT64_MAX: none), until a signal handler has run on this thread, or for no reason. */
 void mailbox_sleep(struct mailbox *m, int64_t until_ns);
+
+/*
+ * mailbox_hang_bell, mailbox_take_bell: for an owner who sleeps in a call of the system instead. Between
+ * the two a post makes 'bell' readable, which is a descriptor of platform.h.
+ *
+ *   fails    false: there is a letter to take, and no bell
+ */
+struct ctx__fd;
+bool mailbox_hang_bell(struct mailbox *m, const struct ctx__fd *bell);
+void mailbox_take_bell(struct mailbox *m);
 
 /* From now on unasked letters are refused; those in the box can still be taken. */
 void mailbox_close(struct mailbox *m);

@@ -26,6 +26,7 @@
 #include "task.h"
 #include "tree.h"
 #include "value.h"
+#include "wait_fd.h"
 #include "wrap.h"
 
 /* core.is_context(x), core.is_task(x) -> boolean */
@@ -92,11 +93,14 @@ static const luaL_Reg functions[] = {
   {"track", tree_track},
   {"set_tostring", handle_set_tostring},
   {"use_virtual_clock", run_use_virtual_clock},
+  {"closing_fd", wait_fd_closing},
   {NULL, NULL},
 };
 
 static const luaL_Reg methods[] = {
-  {"on_done", on_done_bind}, {"merge", merge_bind}, {"with_signal", listen_bind}, {NULL, NULL}};
+  {"on_done", on_done_bind}, {"merge", merge_bind}, {"with_signal", listen_bind},
+  {"wait_fd", wait_fd_bind}, {NULL, NULL},
+};
 
 /* Both in the table of functions, at 'core', and in that of methods, on top. */
 static void add_methods(lua_State *L, int core, const luaL_Reg *list)

@@ -130,6 +130,13 @@ void wait_for_row(lua_State *L, struct waiter *w, struct list *row)
   list_append(row, &watch->link);
 }
 
+void wait_for_poll(lua_State *L, struct waiter *w, struct list *row)
+{
+  wait_for_row(L, w, row);
+  if (!w->polls) w->world->polls++;
+  w->polls = true;
+}
+
 void wait_until(struct waiter *w, int64_t deadline_ns)
 {
   w->until_ns = deadline_ns;
@@ -174,6 +181,8 @@ void wait_let_go(struct waiter *w)
   w->block = NULL;
   if (w->armed) ctx_timer_disarm(&w->timer);
   w->armed = false;
+  if (w->polls) w->world->polls--;
+  w->polls = false;
   w->what = NULL;
 }
 

@@ -65,6 +65,7 @@ struct waiter {
   bool parked;      /* has yielded in wait_park, and not by itself */
   bool timed_out;   /* the limit of the present wait has been reached */
   bool armed;       /* the timer may be armed */
+  bool polls;       /* waits for a descriptor, and is counted for that */
   int64_t wake_ns;  /* its instant */
   int64_t until_ns; /* the limit of the present wait */
   ctx_timer timer;
@@ -100,7 +101,8 @@ bool waiter_is_active(lua_State *co);
  * its engine is closed, or its thread cannot be started. */
 void wait_for_context(lua_State *L, struct waiter *w, ctx_context *c);
 void wait_for_row(lua_State *L, struct waiter *w, struct list *row);
-void wait_until(struct waiter *w, int64_t deadline_ns); /* CTX_NEVER: no limit */
+void wait_for_poll(lua_State *L, struct waiter *w, struct list *row); /* of the poller */
+void wait_until(struct waiter *w, int64_t deadline_ns);               /* CTX_NEVER: no limit */
 
 /* Raises the error for a context to which no hook can be attached, for the errno 'refused'. */
 int wait_refuse_context(lua_State *L, ctx_context *c, int refused);

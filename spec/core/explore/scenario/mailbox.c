@@ -203,6 +203,64 @@ static void drained(void)
   CTX__FREE(o);
 }
 
+/* ---- an owner who polls ----------------------------------------------------------------------- */
+
+struct tower {
+  struct mailbox *box;
+  ctx__fd bell;
+  struct letter letter;
+  bool hung;
+};
+
+static struct tower *new_tower(void)
+{
+  struct tower *t = NEW(struct tower);
+  t->box = mailbox_new();
+  EXPECT(t->box != NULL);
+  EXPECT_INT(CTX__FD_OPEN(&t->bell), 0);
+  letter_init(&t->letter, t->box, receive);
+  return t;
+}
+
+static void post_letter(void *arg)
+{
+  struct tower *t = arg;
+  EXPECT(mailbox_post(&t->letter));
+}
+
+static void hang(void *arg)
+{
+  struct tower *t = arg;
+  t->hung = mailbox_hang_bell(t->box, &t->bell);
+}
+
+/* He would sleep for ever if the bell were silent then. */
+static void rung(void)
+{
+  struct tower *t = new_tower();
+  together(t, post_letter, hang, NULL);
+  EXPECT(!t->hung || explore_readable(t->bell.fd, "the owner"));
+  EXPECT(mailbox_take(t->box) == &t->letter);
+  CTX__FD_CLOSE(&t->bell);
+  mailbox_release(t->box);
+  CTX__FREE(t);
+}
+
+static void hang_and_close(void *arg)
+{
+  struct tower *t = arg;
+  if (mailbox_hang_bell(t->box, &t->bell)) mailbox_take_bell(t->box);
+  CTX__FD_CLOSE(&t->bell);
+}
+
+static void taken_down(void)
+{
+  struct tower *t = new_tower();
+  together(t, post_letter, hang_and_close, NULL);
+  mailbox_release(t->box);
+  CTX__FREE(t);
+}
+
 const struct scenario mailbox_scenarios[] = {
   {"mailbox-await", "a cancel's letter wakes its owner, who may free it", awaited,
    .bound = COMPLETE},
@@ -212,5 +270,9 @@ const struct scenario mailbox_scenarios[] = {
   {"mailbox-close", "a letter is taken or refused, and the box goes with the last", closed,
    .bound = COMPLETE},
   {"mailbox-close-2", "and so from two threads", closed_for_two, .bound = COMPLETE},
+  {"mailbox-bell", "a letter rings the bell of an owner who polls, or he sees it before", rung,
+   .bound = COMPLETE},
+  {"mailbox-bell-close", "and no bell is rung that he has taken down", taken_down,
+   .bound = COMPLETE},
   {"mailbox-drain", "the owner sleeps until there are letters of two", drained, .bound = COMPLETE},
   {0}};
