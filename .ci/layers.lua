@@ -107,6 +107,7 @@ local rows = {
   { "lua/ctx/semaphore.lua", "ctx.core lua/ctx/queue.lua" },
   { "lua/ctx/group.lua", "ctx.core lua/ctx/queue.lua lua/ctx/semaphore.lua" },
   { "lua/ctx/scope.lua", "ctx.core lua/ctx/queue.lua" },
+  { "lua/ctx/socket.lua", "ctx.core socket" },
   { "lua/ctx/*.lua", "ctx.core" },
 }
 
