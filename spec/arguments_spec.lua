@@ -13,7 +13,7 @@ local rest = {
   with_cancel = {}, with_timeout = { 1 }, with_deadline = { 1 }, with_value = { "key", 1 },
   without_cancel = {},
   done = {}, err = {}, cause = {}, deadline = {}, timeout = {}, value = { "key" }, wait = { 0 }, check = {},
-  go = { nothing }, async = { nothing }, on_done = { nothing },
+  wait_fd = { 0, "r", 0 }, go = { nothing }, async = { nothing }, on_done = { nothing },
 }
 
 local names = {}
@@ -460,6 +460,7 @@ describe("a script that attacks through debug", function()
   ]])
 
   it("P2 closes the coroutines of tasks in each kind of wait", survives [[
+    local outside = ctx.with_cancel(ctx.background())
     for _, clock in ipairs { false, "virtual" } do
       pcall(ctx.run, { clock = clock or nil }, function(top)
         local c, cancel = ctx.with_cancel(top)
@@ -468,7 +469,7 @@ describe("a script that attacks through debug", function()
           function() c:sleep(100) end, function() c:wait() end, function() ctx.sleep(100) end,
           function() ctx.channel():recv() end, function() ctx.channel():send(1) end,
           function() ctx.select(ctx.channel(), c) end, function() other:join() end, ctx.yield,
-          coroutine.yield, function() c:wait(50) end,
+          coroutine.yield, function() c:wait(50) end, function() c:wait_fd(outside:pollfd(), "r") end,
         } do
           c:async(function()
             cos[#cos + 1] = coroutine.running()

@@ -112,7 +112,6 @@ describe("a wait for a descriptor", function()
     ctx.yield()
     cancel()
     task:join()
-    task = nil
     helper.collect()
     ring()
     assert.is_true(background:wait_fd(signal, "r"))
