@@ -47,6 +47,32 @@ local rows = {
   { "M4", "lua/ctx/semaphore.lua", "  serve(self)\nend\n\nlocal Record", "end\n\nlocal Record", "spec/semaphore_spec.lua" },
   { "J5", "lua/ctx/select.lua", "if kinds[i] == contexts and listed[i]:done() then return i end", "",
     "spec/select_spec.lua" },
+  { "R1", "lua/ctx/channel.lua", "if count(channel) >= channel.capacity then return false end",
+    "if count(channel) > channel.capacity then return false end", "spec/channel_spec.lua" },
+  { "R2", "lua/ctx/channel.lua", "if count(channel) >= channel.capacity then return false end", "",
+    "spec/channel_spec.lua" },
+  { "R3", "lua/ctx/queue.lua", "local prev, next = record.prev, record.next", "local next, prev = record.prev, record.next",
+    "spec/channel_spec.lua" },
+  { "R4", "lua/ctx/channel.lua", "if sender then serve(sender, true) end", "", "spec/channel_spec.lua" },
+  { "R5", "lua/ctx/channel.lua", 'if value == nil then core.argument_error(1, "send", no_nil) end', "",
+    "spec/channel_spec.lua" },
+  { "R6", "lua/ctx/channel.lua", "if not channel.closed then return first_live(channel.senders) end",
+    "return first_live(channel.senders)", "spec/channel_spec.lua" },
+  { "R7", "lua/ctx/channel.lua", "if is_poll(limit) then return nil, core.DEADLINE_EXCEEDED end", "",
+    "spec/channel_spec.lua" },
+  { "R8", "lua/ctx/channel.lua", 'return nil, self.closed and "closed" or "empty"', 'return nil, "empty"',
+    "spec/channel_spec.lua" },
+  { "R9", "lua/ctx/channel.lua", "  local value = methods.recv(self)\n", "  local value = methods.try_recv(self)\n",
+    "spec/channel_spec.lua" },
+  { "R10", "lua/ctx/channel.lua", "if result ~= nil and record.channel then give_back(record.channel, result) end", "",
+    "spec/channel_spec.lua" },
+  { "R11", "lua/ctx/queue.lua", "if wait.served then return true end", "", "spec/select_spec.lua" },
+  { "R12", "lua/ctx/select.lua", "if kinds[i] == contexts and listed[i]:done() then return i end", "",
+    "spec/select_spec.lua" },
+  { "R13", "lua/ctx/select.lua", "  if not listed.lists_context then core.implied() end\n  for i = 1, listed.n do\n    if kinds",
+    "  for i = 1, listed.n do\n    if kinds", "spec/select_spec.lua" },
+  { "R14", "lua/ctx/select.lua", "return c:err()", "return c:done()", "spec/select_spec.lua" },
+  { "R15", "lua/ctx/select.lua", "  leave_all(wait) -- it is not to meet itself\n", "", "spec/select_spec.lua" },
 }
 
 local source = dofile((arg[0]:match "^(.*/)" or "./") .. "source.lua")
@@ -60,7 +86,7 @@ assert(os.execute(("mkdir %s && cp -R Makefile .ci .busted core lua spec example
 local function run(rule, program)
   local command
   if program:find "%.lua$" then
-    command = ("LUA_PATH='lua/?.lua;;' LUA_CPATH='build/?.so;;' timeout 60 lua5.4 \"$(command -v busted)\" --filter=%s %s"):format(rule, program)
+    command = ("LUA_PATH='lua/?.lua;;' LUA_CPATH='build/?.so;;' timeout 60 lua5.4 \"$(command -v busted)\" --filter='%%f[%%w]%s%%f[%%W]' %s"):format(rule, program)
   else
     command = ("make -s CC=gcc build/%s && timeout 60 build/%s %s"):format(program, program, rule)
   end

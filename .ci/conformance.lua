@@ -26,6 +26,7 @@ local only = {
   Q5 = { "Lua", "tasks" },
 }
 for i = 1, 5 do only["S" .. i] = { "Lua", "a script" } end
+for i = 1, 15 do only["R" .. i] = { "Lua", "channels and select are of Lua" } end
 
 -- Rules about what is measured: a program in bench/, which make test builds.
 local measured = { B9 = "bench/check.c", D11 = "bench/latency.c" }

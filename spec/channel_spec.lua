@@ -22,13 +22,13 @@ describe("a channel", function()
     assert.equal("ctx.sender", tostring(ctx.channel():sender(1)))
   end)
 
-  it("has no place without a capacity", function()
+  it("R1 has no place without a capacity", function()
     local ch = ctx.channel()
     assert.same({ nil, "full" }, { ch:try_send(1) })
     assert.equal(0, #ch)
   end)
 
-  it("has as many places as its capacity", function()
+  it("R1 has as many places as its capacity", function()
     local ch = ctx.channel(2)
     assert.is_true(ch:try_send("a"))
     assert.is_true(ch:try_send("b"))
@@ -36,11 +36,11 @@ describe("a channel", function()
     assert.equal(2, #ch)
   end)
 
-  it("takes a float without a fraction for a capacity", function()
+  it("R1 takes a float without a fraction for a capacity", function()
     assert.is_true(ctx.channel(1.0):try_send(1))
   end)
 
-  it("refuses other capacities", function()
+  it("R1 refuses other capacities", function()
     local range = "bad argument #1 to 'channel' (a capacity is an integer from 0 on)"
     assert_says(range, ctx.channel, -1)
     assert_says(range, ctx.channel, 0.5)
@@ -50,7 +50,7 @@ describe("a channel", function()
     assert_says("bad argument #1 to 'channel' (number expected, got table)", ctx.channel, {})
   end)
 
-  it("hands out values in the order in which they came", function()
+  it("R3 hands out values in the order in which they came", function()
     local ch = ctx.channel(3)
     for i = 1, 3 do ch:try_send(i) end
     assert.equal(1, ch:try_recv())
@@ -59,7 +59,7 @@ describe("a channel", function()
     assert.same({ nil, "empty" }, { ch:try_recv() })
   end)
 
-  it("keeps that order while its buffer wanders", function()
+  it("R3 keeps that order while its buffer wanders", function()
     local ch, sent, received = ctx.channel(5), 0, 0
     for round = 1, 1000 do
       for _ = 1, round % 5 + 1 do
@@ -76,7 +76,7 @@ describe("a channel", function()
     end
   end)
 
-  it("carries false", wrap(function(main)
+  it("R5 carries false", wrap(function(main)
     local ch = ctx.channel(1)
     assert.is_true(ch:send(false))
     assert.is_false(ch:try_recv())
@@ -86,7 +86,7 @@ describe("a channel", function()
     assert.is_false(ch:recv())
   end))
 
-  it("does not carry nil", function()
+  it("R5 does not carry nil", function()
     local ch = ctx.channel(1)
     local message = " (a channel cannot carry nil)"
     assert_says("bad argument #1 to 'send'" .. message, function() ch:send(nil) end)
@@ -133,7 +133,7 @@ describe("a channel", function()
 end)
 
 describe("send", function()
-  it("waits on an unbuffered channel until the value is received", wrap(function(main)
+  it("R2 waits on an unbuffered channel until the value is received", wrap(function(main)
     local ch, sent_at = ctx.channel(), nil
     main:go(function()
       assert.is_true(ch:send("value"))
@@ -146,7 +146,7 @@ describe("send", function()
     assert.equal(3, sent_at)
   end))
 
-  it("waits on a full buffer until there is a place", wrap(function(main)
+  it("R2 waits on a full buffer until there is a place", wrap(function(main)
     local ch, log = ctx.channel(2), {}
     main:go(function()
       for i = 1, 4 do
@@ -162,7 +162,7 @@ describe("send", function()
     assert.same({ { 0, 1 }, { 0, 2 }, { 1, 3 }, { 2, 4 } }, log)
   end))
 
-  it("lets senders pass in the order in which they came", wrap(function(main)
+  it("R3 lets senders pass in the order in which they came", wrap(function(main)
     local ch = ctx.channel(1)
     for i = 1, 5 do
       main:go(function() ch:send(i) end)
@@ -171,7 +171,7 @@ describe("send", function()
     for i = 1, 5 do assert.equal(i, ch:recv()) end
   end))
 
-  it("does not overtake those who wait", wrap(function(main)
+  it("R3 does not overtake those who wait", wrap(function(main)
     local ch = ctx.channel(1)
     ch:send(1)
     main:go(function() ch:send(2) end)
@@ -181,7 +181,7 @@ describe("send", function()
     assert.equal(2, ch:recv())
   end))
 
-  it("gives up at its limit, and its value is not delivered", wrap(function(main)
+  it("R4 R7 gives up at its limit, and its value is not delivered", wrap(function(main)
     local ch, answer = ctx.channel(), nil
     main:go(function()
       answer = { ch:send("late", 2) }
@@ -192,7 +192,7 @@ describe("send", function()
     assert.same({ nil, "empty" }, { ch:try_recv() })
   end))
 
-  it("J1 polls with a limit of 0 or less", wrap(function()
+  it("R7 J1 polls with a limit of 0 or less", wrap(function()
     local ch = ctx.channel(1)
     assert.is_true(ch:send(1, 0))
     assert.same({ nil, ctx.DEADLINE_EXCEEDED }, { ch:send(2, 0) })
@@ -201,7 +201,7 @@ describe("send", function()
     assert.equal(1, #ch)
   end))
 
-  it("gives up when the context it was given ends", wrap(function(main)
+  it("R7 gives up when the context it was given ends", wrap(function(main)
     local ch = ctx.channel()
     local c, cancel = main:with_cancel()
     main:go(function()
@@ -215,7 +215,7 @@ describe("send", function()
     assert.same({ nil, "empty" }, { ch:try_recv() })
   end))
 
-  it("raises the error of the current context", wrap(function(main)
+  it("R7 raises the error of the current context", wrap(function(main)
     local ch = ctx.channel()
     local task = main:with_timeout(1):async(function() ch:send(1) end)
     assert.same({ false, ctx.DEADLINE_EXCEEDED }, { task:join() })
@@ -223,7 +223,7 @@ describe("send", function()
     assert.same({ nil, "empty" }, { ch:try_recv() })
   end))
 
-  it("is refused on a closed channel", wrap(function()
+  it("R6 is refused on a closed channel", wrap(function()
     local ch = ctx.channel(1)
     ch:close()
     assert.same({ nil, "closed" }, { ch:send(1) })
@@ -233,7 +233,7 @@ describe("send", function()
 end)
 
 describe("recv", function()
-  it("waits for a value", wrap(function(main)
+  it("R2 waits for a value", wrap(function(main)
     local ch = ctx.channel()
     main:go(function()
       ctx.sleep(2)
@@ -243,7 +243,7 @@ describe("recv", function()
     assert.equal(2, ctx.now())
   end))
 
-  it("serves receivers in the order in which they came", wrap(function(main)
+  it("R3 serves receivers in the order in which they came", wrap(function(main)
     local ch, log = ctx.channel(), {}
     for i = 1, 5 do
       main:go(function() table.insert(log, i .. ch:recv()) end)
@@ -254,7 +254,7 @@ describe("recv", function()
     assert.same({ "1a", "2b", "3c", "4d", "5e" }, log)
   end))
 
-  it("does not overtake those who wait", wrap(function(main)
+  it("R3 does not overtake those who wait", wrap(function(main)
     local ch, first = ctx.channel(1), nil
     main:go(function() first = ch:recv() end)
     ctx.yield()
@@ -264,14 +264,14 @@ describe("recv", function()
     assert.equal("theirs", first)
   end))
 
-  it("gives up at its limit, and swallows nothing later", wrap(function()
+  it("R4 R7 gives up at its limit, and swallows nothing later", wrap(function()
     local ch = ctx.channel()
     assert.same({ nil, ctx.DEADLINE_EXCEEDED }, { ch:recv(1.5) })
     assert.equal(1.5, ctx.now())
     assert.same({ nil, "full" }, { ch:try_send(1) })
   end))
 
-  it("J1 polls with a limit of 0 or less", wrap(function()
+  it("R7 J1 polls with a limit of 0 or less", wrap(function()
     local ch = ctx.channel(1)
     assert.same({ nil, ctx.DEADLINE_EXCEEDED }, { ch:recv(0) })
     assert.same({ nil, ctx.DEADLINE_EXCEEDED }, { ch:recv(math.mininteger) })
@@ -289,14 +289,14 @@ describe("recv", function()
     assert.equal("at last", ch:recv(math.huge))
   end))
 
-  it("gives up when the context it was given ends", wrap(function(main)
+  it("R7 gives up when the context it was given ends", wrap(function(main)
     local ch = ctx.channel()
     assert.same({ nil, ctx.DEADLINE_EXCEEDED }, { ch:recv((main:with_timeout(2))) })
     assert.equal(2, ctx.now())
     assert.same({ nil, "full" }, { ch:try_send(1) })
   end))
 
-  it("raises the error of the current context, with a limit in seconds too", wrap(function(main)
+  it("R7 raises the error of the current context, with a limit in seconds too", wrap(function(main)
     local ch = ctx.channel()
     local c, cancel = main:with_cancel()
     local plain = c:async(function() ch:recv() end)
@@ -308,7 +308,7 @@ describe("recv", function()
     assert.equal(1, ctx.now())
   end))
 
-  it("looks at a context it was given alone", wrap(function(main)
+  it("R7 looks at a context it was given alone", wrap(function(main)
     local ch = ctx.channel()
     local c, cancel = main:with_cancel()
     local task = c:async(function()
@@ -328,7 +328,7 @@ describe("recv", function()
 end)
 
 describe("a receiver and a sender", function()
-  it("J5 see a context that was done before the call, whatever is ready", wrap(function(main)
+  it("R7 J5 see a context that was done before the call, whatever is ready", wrap(function(main)
     local ch = ctx.channel(2)
     ch:send("there")
     local c, cancel = main:with_cancel()
@@ -381,7 +381,7 @@ describe("a receiver and a sender", function()
     assert.same({ false, ctx.DEADLINE_EXCEEDED }, { receiver:join() })
   end))
 
-  it("pass over those whose context has ended, and lose nothing", wrap(function(main)
+  it("R4 pass over those whose context has ended, and lose nothing", wrap(function(main)
     local ch = ctx.channel()
     local c, cancel = main:with_cancel()
     local ended = c:async(function() return ch:recv() end)
@@ -393,7 +393,7 @@ describe("a receiver and a sender", function()
     assert.same({ false, ctx.CANCELED }, { ended:join() })
   end))
 
-  it("leave no place behind when they give up in the middle", wrap(function(main)
+  it("R10 leave no place behind when they give up in the middle", wrap(function(main)
     local ch, log = ctx.channel(), {}
     local c, cancel = main:with_cancel()
     for i = 1, 5 do
@@ -431,7 +431,7 @@ describe("a receiver and a sender", function()
     assert.same({ "recv at 2.0", "send at 2.0" }, log)
   end))
 
-  it("keep their places when they are woken for nothing", wrap(function(main)
+  it("R3 keep their places when they are woken for nothing", wrap(function(main)
     local ch, log, token = ctx.channel(), {}, nil
     main:go(function()
       token = core.me "spec"
@@ -447,7 +447,7 @@ describe("a receiver and a sender", function()
     assert.same({ "first 1", "second 2" }, log)
   end))
 
-  it("poll without letting others run", wrap(function(main)
+  it("R7 poll without letting others run", wrap(function(main)
     local ch, has_run = ctx.channel(), false
     main:go(function() has_run = true end)
     ch:recv(0)
@@ -481,14 +481,43 @@ describe("a receiver and a sender", function()
   end))
 end)
 
+describe("a try", function()
+  it("R8 says why it did nothing, and looks at no context", wrap(function(main)
+    local c, cancel = main:with_cancel()
+    cancel()
+    local seen = c:async(function()
+      local ch = ctx.channel(1)
+      local outcomes = { { ch:try_recv() }, { ch:try_send(1) }, { ch:try_send(2) }, { ch:try_recv() } }
+      ch:close()
+      outcomes[5], outcomes[6] = { ch:try_send(3) }, { ch:try_recv() }
+      return outcomes
+    end)
+    local _, outcomes = seen:join()
+    assert.same({ { nil, "empty" }, { true }, { nil, "full" }, { 1 }, { nil, "closed" }, { nil, "closed" } },
+      outcomes)
+  end))
+
+  it("R8 serves who waits, and takes from who waits", wrap(function(main)
+    local ch = ctx.channel()
+    local receiver = main:async(function() return ch:recv() end)
+    ctx.yield()
+    assert.is_true(ch:try_send "a")
+    assert.same({ true, "a" }, { receiver:join() })
+    local sender = main:async(function() return ch:send "b" end)
+    ctx.yield()
+    assert.equal("b", ch:try_recv())
+    assert.same({ true, true }, { sender:join() })
+  end))
+end)
+
 describe("close", function()
-  it("is true for the first call and false for later ones", function()
+  it("R6 is true for the first call and false for later ones", function()
     local ch = ctx.channel()
     assert.is_true(ch:close())
     assert.is_false(ch:close())
   end)
 
-  it("leaves what is in the buffer to be received", wrap(function()
+  it("R6 leaves what is in the buffer to be received", wrap(function()
     local ch = ctx.channel(2)
     ch:send(1)
     ch:send(2)
@@ -500,7 +529,7 @@ describe("close", function()
     assert.same({ nil, "closed" }, { ch:try_recv() })
   end))
 
-  it("wakes receivers in the order in which they came", wrap(function(main)
+  it("R6 wakes receivers in the order in which they came", wrap(function(main)
     local ch, log = ctx.channel(), {}
     for i = 1, 3 do
       main:go(function()
@@ -514,7 +543,7 @@ describe("close", function()
     assert.same({ { 1, "none", "closed" }, { 2, "none", "closed" }, { 3, "none", "closed" } }, log)
   end))
 
-  it("wakes senders, whose values are not delivered", wrap(function(main)
+  it("R4 R6 wakes senders, whose values are not delivered", wrap(function(main)
     local ch = ctx.channel(1)
     ch:send("kept")
     local sender = main:async(function() return ch:send("lost") end)
@@ -525,7 +554,7 @@ describe("close", function()
     assert.same({ true, nil, "closed" }, { sender:join() })
   end))
 
-  it("leaves what was handed over with those who have it", wrap(function(main)
+  it("R6 leaves what was handed over with those who have it", wrap(function(main)
     local ch = ctx.channel()
     local receiver = main:async(function() return ch:recv() end)
     ctx.yield()
@@ -536,7 +565,7 @@ describe("close", function()
 end)
 
 describe("iteration", function()
-  it("receives until the channel is closed and empty", wrap(function(main)
+  it("R9 receives until the channel is closed and empty", wrap(function(main)
     local ch, seen = ctx.channel(2), {}
     main:go(function()
       for i = 1, 5 do
@@ -551,7 +580,7 @@ describe("iteration", function()
     assert.equal(5, ctx.now())
   end))
 
-  it("raises the error of the current context", wrap(function(main)
+  it("R9 raises the error of the current context", wrap(function(main)
     local ch, seen = ctx.channel(1), 0
     ch:send(1)
     local task = main:with_timeout(1):async(function()
@@ -583,17 +612,17 @@ describe("a coroutine closed from outside", function()
     end)
   end
 
-  it("swallows no value", wrap_with_context(function(c, ch)
+  it("R10 swallows no value", wrap_with_context(function(c, ch)
     coroutine.close(start(c, function() ch:recv() end))
     assert.same({ nil, "full" }, { ch:try_send(1) })
   end))
 
-  it("delivers no value", wrap_with_context(function(c, ch)
+  it("R10 delivers no value", wrap_with_context(function(c, ch)
     coroutine.close(start(c, function() ch:send(1) end))
     assert.same({ nil, "empty" }, { ch:try_recv() })
   end))
 
-  it("leaves the value that it had been handed", wrap_with_context(function(c, ch)
+  it("R10 leaves the value that it had been handed", wrap_with_context(function(c, ch)
     local co = start(c, function() ch:recv() end)
     assert.is_true(ch:try_send("first"))
     coroutine.close(co)
@@ -602,7 +631,7 @@ describe("a coroutine closed from outside", function()
     assert.equal("first", ch:recv())
   end))
 
-  it("leaves that value before those who wait to send", wrap_with_context(function(c, ch)
+  it("R10 leaves that value before those who wait to send", wrap_with_context(function(c, ch)
     local co = start(c, function() ch:recv() end)
     ch:try_send("first")
     coroutine.close(co)
@@ -614,7 +643,7 @@ describe("a coroutine closed from outside", function()
     assert.same({ true, true }, { sender:join() })
   end))
 
-  it("leaves that value to the next who waits", wrap_with_context(function(c, ch)
+  it("R10 leaves that value to the next who waits", wrap_with_context(function(c, ch)
     local co = start(c, function() ch:recv() end)
     local nxt = c:async(function() return ch:recv() end)
     ctx.yield()
@@ -690,7 +719,7 @@ describe("a hundred random programs", function()
     return sent, received
   end
 
-  it("J5 lose nothing that was taken, and deliver nothing twice", function()
+  it("R4 J5 lose nothing that was taken, and deliver nothing twice", function()
     for seed = 1, 100 do
       math.randomseed(seed)
       testing.wrap(function(main)
