@@ -36,6 +36,15 @@ describe("a hook", function()
     assert.equal(3, at)
   end))
 
+  it("H1 has run when who has canceled lets others run once", virtual(function(root)
+    local c, cancel = ctx.with_cancel(root)
+    local order = {}
+    for i = 1, 3 do c:on_done(function() order[i] = #order + 1 end) end
+    cancel()
+    ctx.yield()
+    assert.same({ 1, 2, 3 }, order)
+  end))
+
   it("is given err and cause", virtual(function(root)
     local c, cancel = ctx.with_cancel(root)
     local got = {}

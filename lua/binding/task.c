@@ -317,6 +317,9 @@ void task_start_hook(lua_State *L, int base)
   if (handle_live(L, -1) == NULL) loop_refuse(L);
   lua_insert(L, base + 1);
   task_push_new(L, base + 1, base, TASK_FATAL);
+  struct task *t = task_test(L, base + 1);
+  world_make_unready(t->waiter.world, &t->waiter.entry);
+  run_entry(L, &t->waiter.entry);
 }
 
 static int start(lua_State *L, enum task_outcome outcome)

@@ -28,8 +28,8 @@ enum task_outcome {
  * at 'scope', or nil. */
 void task_push_new(lua_State *L, int base, int scope, enum task_outcome outcome);
 
-/* Starts a hook's task: from 'base' on the stack holds its scope or nil, the function,
- * and its arguments, which are popped. */
+/* Starts a hook's task, whose turn it is: from 'base' on the stack holds its scope or nil, the
+ * function, and its arguments. Leaves something there. */
 void task_start_hook(lua_State *L, int base);
 
 /* Pushes the scope of the current task, or nil. */
