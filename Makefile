@@ -168,10 +168,11 @@ lualib := $(or $(lualib),$(LUA_LIB),$(shell sh .ci/deps lualib))
 uv     := $(shell pkg-config --libs libuv 2>/dev/null)
 demos  := $(if $(lualib),embed,$(info no library of Lua 5.4 to link: examples/embed.c is skipped; set LUA_LIB)) epoll
 measures := $(BUILD)/bench/check $(BUILD)/bench/latency # that B9 and D11 name: they are built
-shown  := $(demos:%=$(BUILD)/examples/%) $(measures) \
+guides := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/guide/*.c))
+shown  := $(demos:%=$(BUILD)/examples/%) $(guides) $(measures) \
           $(if $(uv),$(BUILD)/examples/libuv,$(info no libuv here: examples/libuv.c is skipped))
 endif
-c_programs := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard examples/*.c bench/*.c))
+c_programs := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard examples/*.c examples/guide/*.c bench/*.c))
 # What holds Lua states; without a Lua, bench/latency does without.
 $(BUILD)/obj/examples/embed.o $(BUILD)/obj/bench/latency.o: private flags += \
   $(if $(lualib),-DWITH_LUA -Ilua -I$(incdir))
@@ -242,7 +243,7 @@ test-host: $(hosts) $(jumps)
 	@BUILD='$(BUILD)' SAN='$(SAN)' sh spec/run.sh $(hosts)
 
 c_files := $(wildcard core/*.[ch] lua/*.h lua/binding/*.[ch] spec/*.c spec/core/*.[ch] spec/host/*.[ch] spec/process/*.[ch] \
-  examples/*.c bench/*.c)
+  examples/*.c examples/guide/*.c bench/*.c)
 no_uv = $(if $(shell pkg-config --exists libuv && echo yes),,examples/libuv.c)
 
 run-lint:
