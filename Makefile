@@ -7,6 +7,7 @@
 #   make test     C tests and specs; the last line is 'N passed, N failed'
 #   make conformance  which tests prove which rule; make test fails when one has none
 #   make explore  every schedule of small programs on the core; REPLAY=... runs one
+#   make docs     build/docs: the reference of the module (by LDoc) and of the C headers
 #   make amalgamation  build/amalgamation/ctx.c and ctx.h: the core as two files
 #   make install  the C library, with a header and a file for pkg-config, in PREFIX
 #   make install-lua  the module, and libctx_lua.a; uninstall takes back both
@@ -318,6 +319,14 @@ test-install: libs
 	@sh .ci/deps install
 	+@BUILD='$(BUILD)' CC='$(CC)' LUA='$(lua)' LUA_INCDIR='$(incdir)' MAKE='$(MAKE)' sh spec/run.sh spec/install.sh
 
+# The reference: of the module from its annotations, of the core from its headers.
+docs:
+	@sh .ci/deps docs
+	@mkdir -p $(BUILD)/docs
+	@$(lua) .ci/reference.lua $(BUILD)/docs/c.html core/ctx.h lua/ctx_lua.h
+	@ldoc -q -f plain -c .ci/config.ld -d '$(abspath $(BUILD))/docs/lua' . >$(BUILD)/docs/ldoc.log 2>&1 || { cat $(BUILD)/docs/ldoc.log; exit 1; }
+	@$(lua) .ci/listed.lua lua/ctx/types.lua $(BUILD)/docs/lua/index.html
+
 # The core as two files to drop into a project: cc -c ctx.c -pthread.
 amalgamation:
 	@mkdir -p $(BUILD)/amalgamation
@@ -371,6 +380,6 @@ lint-explore:
 
 -include $(patsubst %.o,%.d,$(core) $(binding) $(host_objects) $(process_objects) $(c_programs) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
 
-.PHONY: amalgamation soak-races conformance examples bench-check bench-latency all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
+.PHONY: amalgamation docs soak-races conformance examples bench-check bench-latency all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -22,8 +22,9 @@
  *             "borrows": neither; it need only live through the call, or as
  *             long as is said.
  *   fails     A constructor that fails gives NULL with errno, and nothing has
- *             changed. In a forked child that may be ECHILD: see ctx_engine_open. What cancels, fires, wakes, stops or releases cannot fail
- *             and allocates nothing.
+ *             changed. In a forked child that may be ECHILD: see ctx_engine_open.
+ *             What cancels, fires, wakes, stops or releases cannot fail and allocates
+ *             nothing.
  *   threads   Any thread, at any time, unless a contract says otherwise. No
  *             lock of the engine is held while a function of yours runs.
  *   hooks     A hook may call everything here, on its own context too, except
@@ -819,9 +820,10 @@ CTX_API int ctx_engine_fd(ctx_engine *e);
 CTX_API int ctx_engine_advance(ctx_engine *e, int64_t ns);
 
 /*
- * ctx_engine_track: says, and ctx_engine_tracks answers, whether each context that is made from now on is recorded: when, and
- * where in the source as far as that is known; for ctx_dump_oldest, and for a ctx_dump of a
- * root. It costs a block or two for each context, and a look at the clock: it is for debugging.
+ * ctx_engine_track: says, and ctx_engine_tracks answers, whether each context that is made from
+ * now on is recorded: when, and where in the source as far as that is known; for
+ * ctx_dump_oldest, and for a ctx_dump of a root. It costs a block or two for each context, and
+ * a look at the clock: it is for debugging.
  *
  *   threads  any
  */
@@ -850,10 +852,6 @@ CTX_API void ctx_track_site(const char *site);
 #define ctx_notify_signals(...) (ctx_track_site(CTX_SITE), ctx_notify_signals(__VA_ARGS__))
 #define ctx_without_cancel_keep_deadline(...) \
   (ctx_track_site(CTX_SITE), ctx_without_cancel_keep_deadline(__VA_ARGS__))
-#define ctx_without_cancel_keep_deadline(...) \
-  (ctx_track_site(CTX_SITE), ctx_without_cancel_keep_deadline(__VA_ARGS__))
-#define ctx_with_grace(...) (ctx_track_site(CTX_SITE), ctx_with_grace(__VA_ARGS__))
-#define ctx_merge(...) (ctx_track_site(CTX_SITE), ctx_merge(__VA_ARGS__))
 #endif
 
 /* What lives in an engine; but for a thread that drives it, and a descriptor it was asked for,

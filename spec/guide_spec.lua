@@ -96,9 +96,9 @@ describe("the guide", function()
 
   it("names all of Go's package context", function()
     local text = page "from-go"
-    for name in ([[Context Context.Deadline Context.Done Context.Err Context.Value Background TODO WithCancel
-      WithCancelCause WithDeadline WithDeadlineCause WithTimeout WithTimeoutCause WithValue WithoutCancel AfterFunc
-      Cause CancelFunc CancelCauseFunc Canceled DeadlineExceeded]]):gmatch "%S+" do
+    for name in ([[Context Context.Deadline Context.Done Context.Err Context.Value Background TODO
+      WithCancel WithCancelCause WithDeadline WithDeadlineCause WithTimeout WithTimeoutCause WithValue
+      WithoutCancel AfterFunc Cause CancelFunc CancelCauseFunc Canceled DeadlineExceeded]]):gmatch "%S+" do
       local full = name:find "%." and name or "context." .. name
       assert.is_truthy(text:find("\n| `" .. full .. "` | [^|]+ | [^|]+ |\n"), full)
     end

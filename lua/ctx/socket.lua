@@ -17,6 +17,7 @@
 local luasocket = require "socket"
 local core = require "ctx.core"
 
+---@class ctx.socket
 local socket = {}
 
 -- Repeats attempt(), which must not block, until it is over: it answers true and two results, or

@@ -10,6 +10,7 @@
 
 local core = require "ctx.core"
 
+---@class ctx.testing
 local testing = {}
 
 --- The virtual clock of a test, which begins at 0. It also jumps by itself, to the next due
