@@ -69,7 +69,8 @@ local rows = {
   { "lua/binding/handle.[ch]",
     "lua/binding/wait.h lua/binding/link.h lua/binding/convert.h lua/binding/error.h "
     .. "lua/binding/stack.h core/ctx.h" },
-  { "lua/binding/cancel.[ch]", "lua/ctx_lua.h lua/binding/handle.h lua/binding/link.h "
+  { "lua/binding/lost.[ch]", "lua/binding/handle.h lua/binding/wait.h lua/binding/stack.h" },
+  { "lua/binding/cancel.[ch]", "lua/ctx_lua.h lua/binding/lost.h lua/binding/handle.h lua/binding/link.h "
     .. "lua/binding/convert.h lua/binding/error.h lua/binding/stack.h" },
   { "lua/binding/listen.[ch]", "lua/binding/cancel.h lua/binding/handle.h" },
   { "lua/binding/tree.[ch]", "lua/binding/handle.h lua/binding/convert.h" },

@@ -8,6 +8,7 @@
 #include "ctx_lua.h"
 #include "error.h"
 #include "link.h"
+#include "lost.h"
 #include "stack.h"
 
 /* ---- causes in C --------------------------------------------------------- */
@@ -153,7 +154,10 @@ static int bind_with_cancel(lua_State *L)
 {
   handle_check_clock(L, 1);
   cancel_push_child(L, 1);
-  return cancel_push_function(L);
+  lua_pushvalue(L, -1);
+  lost_push_token(L);
+  lua_pushcclosure(L, cancel_call, 2);
+  return 2;
 }
 
 /* Pushes an empty handle for a deadline with the cause at 3; gives the C cause, if any, which has

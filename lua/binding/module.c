@@ -14,6 +14,7 @@
 #include "join.h"
 #include "link.h"
 #include "listen.h"
+#include "lost.h"
 #include "merge.h"
 #include "on_done.h"
 #include "origin.h"
@@ -123,6 +124,7 @@ static void open_all(lua_State *L)
   lua_pop(L, 1);
   on_done_open(L);
   scope_open(L);
+  lost_open(L);
   value_open(L);
   link_open(L);
 }

@@ -1,0 +1,111 @@
+--- Cancel functions that nobody holds any more, while tasks run that only they could end.
+
+local helper = require "spec.helper"
+
+--- What a script says on the virtual clock, with warnings on.
+local function warnings(source)
+  return (helper.script([[
+    local ctx = require "ctx"
+    ctx.track(true)
+    local function worker(c) while c:sleep(1) do end end
+    local function collect()
+      ctx.sleep(1)
+      for _ = 1, 3 do collectgarbage() end
+      ctx.sleep(1)
+    end
+  ]] .. source .. "\nos.exit(0)", "-W -l ctx.virtual"))
+end
+
+local function is_silent(source) assert.equal("", warnings(source)) end
+
+describe("a cancel function that is lost", function()
+  it("is named, while tasks run that only it could end", function()
+    assert.matches("^Lua warning: ctx: the cancel function of the context made at [^ ]+:11 is lost, and nothing else "
+      .. "can end the 1 task that runs under it\n$", warnings [[
+
+      do
+        local c = ctx.with_cancel(ctx.background())
+        c:go(worker)
+      end
+      collect()
+    ]])
+  end)
+
+  it("is named with the name of its context, and the tasks below are counted", function()
+    assert.matches("the context 'poller' made at [^ ]+:10 is lost, .* the 2 tasks that run under it\n$", warnings [[
+      local function start()
+        local c = ctx.with_cancel(ctx.background()):name "poller"
+        c:go(worker)
+        c:with_value("k", 1):with_cancel():go(worker)
+      end
+      start()
+      collect()
+    ]])
+  end)
+
+  it("is of no interest where no task runs", function()
+    is_silent [[
+      do
+        local c = ctx.with_cancel(ctx.background())
+        c:go(function() end)
+      end
+      collect()
+    ]]
+  end)
+
+  it("is of no interest where contexts are not tracked", function()
+    is_silent [[
+      ctx.track(false)
+      do ctx.with_cancel(ctx.background()):go(worker) end
+      collect()
+    ]]
+  end)
+
+  it("is of no interest where its context ends in another way", function()
+    is_silent [[
+      local top, cancel = ctx.with_cancel(ctx.background())
+      do
+        top:with_cancel():go(worker)
+        top:with_value("k", 1):with_cancel():go(worker)
+        ctx.background():with_timeout(100):go(worker)
+        ctx.background():with_timeout(100):with_cancel():go(worker)
+      end
+      collect()
+      cancel()
+    ]]
+  end)
+
+  it("is of no interest where its context may be closed by who holds it", function()
+    is_silent [[
+      local c <close> = ctx.with_cancel(ctx.background())
+      c:go(worker)
+      ctx.background():go(function()
+        local d <close> = ctx.with_cancel(ctx.background())
+        d:go(worker)
+        ctx.sleep(100)
+      end)
+      local wrapped = ctx.wrap(function()
+        local e <close> = ctx.with_cancel(ctx.background())
+        e:go(worker)
+        ctx.sleep(100)
+      end)
+      ctx.background():go(function() wrapped() end)
+      collect()
+    ]]
+  end)
+
+  it("is not lost where somebody has it", function()
+    is_silent [[
+      local kept = {}
+      do
+        local c, cancel = ctx.with_cancel(ctx.background())
+        c:go(worker)
+        kept[1] = cancel
+      end
+      collect()
+      kept[1]()
+      kept = nil
+      collect()
+    ]]
+  end)
+end)
