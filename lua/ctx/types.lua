@@ -126,8 +126,8 @@ function ctx.now() end
 ---@return number instant
 function ctx.wall(t) end
 
---- Says whether it is to be recorded where and when contexts and tasks are made: for debugging. Then a warning
--- (`lua5.4 -W`) also tells of a cancel function that is lost while tasks run which only it could end.
+--- Says whether it is to be recorded where and when contexts and tasks are made: for debugging. Then a
+-- warning (`lua5.4 -W`) also tells of a cancel function that is lost while tasks run which only it could end.
 ---@param on boolean
 function ctx.track(on) end
 
