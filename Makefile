@@ -8,6 +8,7 @@
 #   make conformance  which tests prove which rule; make test fails when one has none
 #   make explore  every schedule of small programs on the core; REPLAY=... runs one
 #   make docs     build/docs: the reference of the module (by LDoc) and of the C headers
+#   make soak-simulation  random programs beside a model, CALLS=100000000 of them
 #   make amalgamation  build/amalgamation/ctx.c and ctx.h: the core as two files
 #   make install  the C library, with a header and a file for pkg-config, in PREFIX
 #   make install-lua  the module, and libctx_lua.a; uninstall takes back both
@@ -139,6 +140,13 @@ $(BUILD)/process/%: $(BUILD)/obj/spec/process/%.o $(library)
 # The library as a program loads it by dlopen.
 $(BUILD)/process/unload: | $(shared)
 
+# Random programs over ctx.h, beside a model.
+simulate := $(BUILD)/sim/simulate
+sim_objects := $(patsubst %.c,$(BUILD)/obj/%.o,$(addprefix spec/sim/,model.c program.c main.c))
+$(simulate): $(sim_objects) $(library)
+	@mkdir -p $(@D)
+	$(quiet)$(compile) $(LDFLAGS) -o $@ $^
+
 # The parts of the binding that need no Lua.
 without_lua := $(patsubst %,$(BUILD)/obj/lua/binding/%.o,key mailbox poller)
 $(BUILD)/spec/key $(BUILD)/spec/mailbox $(BUILD)/spec/poller: $(without_lua)
@@ -228,22 +236,27 @@ run-demo: $(module) $(shown) $(jumps)
 	done
 	@for name in $(demos); do echo; echo "== examples/$$name.c"; $(BUILD)/examples/$$name || exit; done
 
-run-test: $(module) $(tests) $(hosts) $(process) $(shown) $(jumps)
-	@BUILD='$(BUILD)' SAN='$(SAN)' LUA='$(lua)' PRELOAD='$(preload)' sh spec/run.sh --specs $(tests) $(hosts) $(process)
+run-test: $(module) $(tests) $(hosts) $(process) $(simulate) $(shown) $(jumps)
+	@BUILD='$(BUILD)' SAN='$(SAN)' LUA='$(lua)' PRELOAD='$(preload)' sh spec/run.sh --specs $(tests) $(hosts) $(process) $(simulate)
 
 # Which tests prove which rule, of the last make test.
 conformance:
 	@$(lua) .ci/conformance.lua $(BUILD) all
 
 # The C tests alone need no Lua.
-test-core: $(tests) $(process)
-	@BUILD='$(BUILD)' SAN='$(SAN)' sh spec/run.sh $(tests) $(process)
+test-core: $(tests) $(process) $(simulate)
+	@BUILD='$(BUILD)' SAN='$(SAN)' sh spec/run.sh $(tests) $(process) $(simulate)
+
+# CALLS=n SEED=n: so many calls beside the model, or from another seed.
+CALLS = 100000000
+soak-simulation: $(simulate)
+	@$(simulate) $(CALLS) $(SEED)
 
 # And those that hold states of Lua.
 test-host: $(hosts) $(jumps)
 	@BUILD='$(BUILD)' SAN='$(SAN)' sh spec/run.sh $(hosts)
 
-c_files := $(wildcard core/*.[ch] lua/*.h lua/binding/*.[ch] spec/*.c spec/core/*.[ch] spec/host/*.[ch] spec/process/*.[ch] \
+c_files := $(wildcard core/*.[ch] lua/*.h lua/binding/*.[ch] spec/*.c spec/core/*.[ch] spec/host/*.[ch] spec/process/*.[ch] spec/sim/*.[ch] \
   examples/*.c examples/guide/*.c bench/*.c)
 no_uv = $(if $(shell pkg-config --exists libuv && echo yes),,examples/libuv.c)
 
@@ -378,8 +391,8 @@ lint-explore:
 
 .PHONY: explore run-explore lint-explore
 
--include $(patsubst %.o,%.d,$(core) $(binding) $(host_objects) $(process_objects) $(c_programs) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
+-include $(patsubst %.o,%.d,$(core) $(binding) $(host_objects) $(process_objects) $(sim_objects) $(c_programs) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
 
-.PHONY: amalgamation docs soak-races conformance examples bench-check bench-latency all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
+.PHONY: amalgamation docs soak-races soak-simulation conformance examples bench-check bench-latency all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -13,7 +13,12 @@ struct found {
   char name[256];
   size_t parent, first, count; /* its parent, and its children, in 'found' */
   size_t place;                /* its own in 'order' */
-  bool elsewhere;              /* a merge whose children are shown below another parent */
+};
+
+/* The merges whose children have been added: a hash table by address, at most half full. */
+struct shown {
+  const ctx_context **at;
+  size_t count, room; /* 0, or a power of two */
 };
 
 struct ctx_snapshot {
@@ -21,6 +26,7 @@ struct ctx_snapshot {
   struct found *found;
   size_t *order; /* of a walk that is depth first; NULL: as found */
   size_t count, room;
+  struct shown shown;
 };
 
 /* ---- memory ----------------------------------------------------------- */
@@ -40,6 +46,7 @@ void ctx_snapshot_free(ctx_snapshot *s)
   for (size_t i = 0; i < s->count; i++) ctx_release(s->found[i].entry.context);
   if (s->order != NULL) engine_free(e, s->order, s->count * sizeof *s->order);
   if (s->found != NULL) engine_free(e, s->found, s->room * sizeof *s->found);
+  if (s->shown.at != NULL) engine_free(e, s->shown.at, s->shown.room * sizeof *s->shown.at);
   engine_free(e, s, sizeof *s);
   ctx_release(e->background);
 }
@@ -64,17 +71,42 @@ static void add(ctx_snapshot *s, ctx_context *c, size_t parent)
   s->found[s->count++] = (struct found){.entry = {.context = c, .depth = depth}, .parent = parent};
 }
 
-/* ---- who is there ----------------------------------------------------- */
+/* ---- merges, whose children are shown once ------------------------------- */
 
-/* Whether 'n', which lies among children, is a member of a merge that another parent shows. */
-static bool is_elsewhere(struct node *n)
+/* The place of 'c' in the table, or the free one where it would be. */
+static const ctx_context **place_of(const struct shown *t, const ctx_context *c)
 {
-  struct merge_context *m = merge_context_of(context_of_node(node_hung(n)));
-  if (n->kind != NODE_MEMBER) return false;
-  size_t first = 0;
-  while (node_up(&m->member[first]) == NULL) first++;
-  return n != &m->member[first];
+  size_t i = (size_t)(((uintptr_t)c >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 20);
+  while (t->at[i & (t->room - 1)] != NULL && t->at[i & (t->room - 1)] != c) i++;
+  return &t->at[i & (t->room - 1)];
 }
+
+static bool make_room_for_merge(ctx_snapshot *s)
+{
+  struct shown *t = &s->shown, larger = {.count = t->count, .room = t->room > 0 ? 2 * t->room : 16};
+  if (2 * (t->count + 1) <= t->room) return true;
+  larger.at = engine_alloc(s->engine, larger.room * sizeof *larger.at);
+  if (larger.at == NULL) return false;
+  memset(larger.at, 0, larger.room * sizeof *larger.at);
+  for (size_t i = 0; i < t->room; i++) {
+    if (t->at[i] != NULL) *place_of(&larger, t->at[i]) = t->at[i];
+  }
+  if (t->at != NULL) engine_free(s->engine, t->at, t->room * sizeof *t->at);
+  *t = larger;
+  return true;
+}
+
+/* Notes that the children of the merge 'c' are shown here. False: they are elsewhere. */
+static bool is_first(ctx_snapshot *s, const ctx_context *c)
+{
+  const ctx_context **place = place_of(&s->shown, c);
+  if (*place != NULL) return false;
+  *place = c;
+  s->shown.count++;
+  return true;
+}
+
+/* ---- who is there ----------------------------------------------------- */
 
 /* Adds the children of the one at 'i' that are linked to it: as many as there is room for. How
  * many there are. */
@@ -90,7 +122,6 @@ static size_t add_linked(ctx_snapshot *s, size_t i)
     seen++;
     if (s->count == s->room || !node_retain_unless_dead(hung)) continue;
     add(s, context_of_node(hung), i);
-    s->found[s->count - 1].elsewhere = is_elsewhere(child);
   }
   CTX__UNLOCK(&n->lock);
   return seen;
@@ -139,7 +170,10 @@ static bool add_children(ctx_snapshot *s, size_t i, size_t most)
 {
   size_t before = s->count, seen;
   const ctx_context *c = before > 0 ? s->found[i].entry.context : NULL;
-  if (c != NULL && s->found[i].elsewhere) return true;
+  if (c != NULL && c->node.kind == NODE_MERGE) {
+    if (!make_room_for_merge(s)) return false;
+    if (!is_first(s, c)) return true;
+  }
   bool ends = c != NULL && node_can_end(&c->node);
   for (;;) {
     size_t room = s->room - before;

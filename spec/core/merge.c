@@ -781,6 +781,29 @@ TEST(born_while_a_deadline_moves)
 
 /* ---- in a snapshot ------------------------------------------------------------------ */
 
+/* Many, so that what has been seen is looked up. */
+TEST(is_in_a_snapshot_of_one_parent)
+{
+  enum { MERGES = 100 };
+  struct world w;
+  ctx_context *bg = host(&w), *a = ctx_with_cancel(bg), *b = ctx_with_cancel(bg);
+  ctx_context *below[MERGES], *m[MERGES];
+  for (int i = 0; i < MERGES; i++) {
+    m[i] = need(ctx_merge(3, (ctx_context *[]){a, b, b}));
+    below[i] = ctx_with_cancel(m[i]);
+  }
+  ctx_snapshot *s = need(ctx_snapshot_take(b)); /* a, the first parent, is not in it */
+  CHECK_INT(ctx_snapshot_count(s), 1 + 3 * MERGES);
+  int shown = 0;
+  for (size_t i = 0; i < ctx_snapshot_count(s); i++)
+    shown += strcmp(ctx_snapshot_at(s, i)->kind, "cancel") == 0;
+  CHECK_INT(shown, 1 + MERGES);
+  ctx_snapshot_free(s);
+  for (int i = 0; i < MERGES; i++) ctx_release(below[i]), ctx_release(m[i]);
+  ctx_release(a), ctx_release(b);
+  world_close(&w);
+}
+
 TEST(is_in_a_snapshot)
 {
   struct world w;
@@ -834,6 +857,8 @@ static const struct test tests[] = {
   T(let_go_while_a_parent_ends, "K1 it may be let go while a parent ends"),
   T(born_while_a_parent_ends, "K1 C6 or be born: it is never lost"),
   T(born_while_a_deadline_moves, "K1 C6 D13 or while a deadline above is moved"),
+  T(is_in_a_snapshot_of_one_parent,
+    "K1 N3 a snapshot below another parent than the first shows all below it"),
   T(is_in_a_snapshot, "K1 N3 a snapshot shows it below each parent, and what is below it once"),
 };
 
