@@ -2,6 +2,7 @@
 
 local ctx = require "ctx"
 local helper = require "spec.helper"
+local testing = require "ctx.testing"
 
 local PAGES = { "from-go", "cleaning-up", "testing", "embedding" }
 
@@ -12,10 +13,12 @@ end
 
 local function page(name) return read("docs/guide/" .. name .. ".md") end
 
---- What a command prints, errors too.
+--- What a command prints, errors too. It must succeed.
 local function output(command)
-  local pipe <close> = assert(io.popen(command .. " 2>&1"))
-  return pipe:read "a"
+  local pipe = assert(io.popen(command .. " 2>&1"))
+  local text = pipe:read "a"
+  assert.is_true(pipe:close(), text)
+  return text
 end
 
 local function run_on_virtual_clock(file)
@@ -53,6 +56,26 @@ local function blocks(text)
   return found
 end
 
+--- What the pages call c, p, main, g, s, t, ch and clock, for their methods.
+local context_methods = require "ctx.core".methods
+local methods = { c = context_methods, p = context_methods, main = context_methods }
+ctx.run(function(main)
+  methods.g, methods.s, methods.ch = main:group(), ctx.semaphore(1), ctx.channel()
+  methods.t = main:async(function() end)
+end)
+testing.wrap(function(_, clock) methods.clock = clock end)()
+
+-- What Go has: of context all that it exports; of the others what belongs to contexts.
+local GO = {
+  context = [[Context Context.Deadline Context.Done Context.Err Context.Value Background TODO
+    WithCancel WithCancelCause WithDeadline WithDeadlineCause WithTimeout WithTimeoutCause WithValue
+    WithoutCancel AfterFunc Cause CancelFunc CancelCauseFunc Canceled DeadlineExceeded]],
+  signal = "NotifyContext",
+  errgroup = "Group WithContext Group.Go Group.TryGo Group.Wait Group.SetLimit",
+  semaphore = "Weighted NewWeighted Weighted.Acquire Weighted.TryAcquire Weighted.Release",
+  synctest = "Test Wait",
+}
+
 describe("the guide", function()
   for _, name in ipairs(PAGES) do
     it("shows in " .. name .. ".md what stands in a file of the examples", function()
@@ -78,29 +101,36 @@ describe("the guide", function()
 
     it("names in " .. name .. ".md what exists", function()
       local header = read "core/ctx.h" .. read "lua/ctx_lua.h"
-      local core = require "ctx.core"
       for code in page(name):gmatch "`([^`\n]+)`" do
         for c_name in code:gmatch "%f[%w_][Cc][Tt][Xx]_[%w_]+" do
           assert.is_truthy(header:find("%f[%w_]" .. c_name .. "%f[^%w_]") or c_name == "ctx_lua", c_name)
         end
-        for field in code:gmatch "%f[%w_]ctx%.(%l[%l_]*)" do
+        for field in code:gmatch "%f[%w_]ctx%.(%a[%a_]*)" do
           local is_file = #field == 1 -- ctx.c, ctx.h
           assert.is_truthy(is_file or ctx[field] or package.searchpath("ctx." .. field, package.path), field)
         end
-        for method in code:gmatch "%f[%w_]c:([%a_]+)" do
-          assert.is_truthy(rawget(core.methods, method), method)
+        for owner, method in code:gmatch "%f[%w_](%l+):([%a_]+)" do
+          assert.is_truthy(methods[owner], code)
+          assert.is_function(methods[owner][method], code)
         end
       end
     end)
   end
 
-  it("names all of Go's package context", function()
-    local text = page "from-go"
-    for name in ([[Context Context.Deadline Context.Done Context.Err Context.Value Background TODO
-      WithCancel WithCancelCause WithDeadline WithDeadlineCause WithTimeout WithTimeoutCause WithValue
-      WithoutCancel AfterFunc Cause CancelFunc CancelCauseFunc Canceled DeadlineExceeded]]):gmatch "%S+" do
-      local full = name:find "%." and name or "context." .. name
-      assert.is_truthy(text:find("\n| `" .. full .. "` | [^|]+ | [^|]+ |\n"), full)
+  it("names all of Go's package context, and what belongs to it, in a row each", function()
+    local rows = {}
+    for line in page("from-go"):gmatch "[^\n]+" do
+      local name, in_lua, in_c = line:match "^| `([%a.]+)` | ([^|]+) | ([^|]+) |$"
+      assert.is_nil(name and rows[name], name)
+      if name then rows[name] = { in_lua, in_c } end
+    end
+    for package_name, names in pairs(GO) do
+      for name in names:gmatch "%S+" do
+        local row = rows[package_name .. "." .. name]
+        assert.is_table(row, name)
+        assert.matches("%a", row[1])
+        assert.matches("[Cc][Tt][Xx]_%a", row[2])
+      end
     end
   end)
 end)
@@ -116,15 +146,23 @@ describe("an example of the guide", function()
 4 s	job 2:	true	nil
 4 s	job 4:	nil	context canceled
 4 s	group:	nil	job 3 has failed
-4 s	after:	context canceled
-4 s	stop:	false
-4 s	values:	request 7	context canceled	request 7	nil
+6.5 s	cancel:	true	false
+6.5 s	explicit:	true	nil	context canceled
+6.5 s	implied:	false	context canceled
+6.5 s	tries:	true	3
+6.5 s	end of:	first
+6.5 s	end of:	below the first
+6.5 s	end of:	second
+6.5 s	after:	context canceled
+6.5 s	stop:	false
+6.5 s	values:	request 7	context canceled	request 7	nil
 ]], run_on_virtual_clock "from_go.lua")
   end)
 
   it("from_go.c does, too", function()
     assert.equal([[
 query: request 7, context deadline exceeded
+quick: context deadline exceeded, 0 threads
 after: context canceled
 worker: context canceled: enough
 stop: false

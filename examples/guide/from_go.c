@@ -35,6 +35,13 @@ int main(void)
   ctx_wait(query, CTX_NEVER); /* <-ctx.Done() */
   printf("query: %s, %s\n", (const char *)ctx_value(query, &key), ctx_strerror(ctx_err(query)));
 
+  /* A deadline is true for whoever asks: no timer, thread or loop has to run. */
+  ctx_context *quick = ctx_with_timeout(c, CTX_MS(1));
+  while (!ctx_done(quick)) continue; /* compute */
+  ctx_counters now;
+  ctx_engine_counters(ctx_engine_of(c), &now);
+  printf("quick: %s, %d threads\n", ctx_strerror(ctx_err(quick)), (int)now.threads);
+
   /* stop := context.AfterFunc(ctx, f) */
   ctx_hook *hook = ctx_after_func(c, after, "after", CTX_HOOK_INLINE);
   pthread_t thread;
@@ -46,6 +53,7 @@ int main(void)
   printf("stop: %s\n", ctx_hook_stop(hook) ? "true" : "false"); /* it has run */
 
   ctx_hook_release(hook);
+  ctx_release(quick);
   ctx_release(query);
   ctx_release(request);
   ctx_release(c);

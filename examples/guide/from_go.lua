@@ -38,6 +38,28 @@ local function fan_out(parent)
   return g:wait()
 end
 
+-- Who names a context is told of its end.
+local function explicit(c)
+  local slept, err = c:sleep(10)
+  return slept, err
+end
+
+-- Who names none is ended by that of the current context.
+local function implied()
+  ctx.sleep(10) -- raises
+  return "slept"
+end
+
+-- for { if err := try(ctx); err != nil { log.Print(err) } }, which would spin once ctx is done
+local function tries(c)
+  local n = 0
+  repeat
+    n = n + 1
+    local _, err = pcall(ctx.sleep, 1)
+  until ctx.is_canceled(err) or c:done()
+  return n
+end
+
 local main = ctx.background()
 
 -- ctx, cancel := context.WithCancelCause(parent)
@@ -52,6 +74,25 @@ ctx.sleep(0)
 
 say("fetch:", fetch(main))
 say("group:", fan_out(main))
+
+local e, cancel_e = main:with_cancel()
+local tasks = { e:async(explicit), e:async(implied), e:async(tries) }
+ctx.sleep(2.5)
+say("cancel:", cancel_e(), cancel_e())
+say("explicit:", tasks[1]:join())
+say("implied:", tasks[2]:join())
+say("tries:", tasks[3]:join())
+
+-- Siblings end in the order in which they were made; what is below the first comes before the second.
+local f, cancel_f = main:with_cancel()
+local first = f:with_cancel():name "first"
+local second = f:with_cancel():name "second"
+local below = first:with_cancel():name "below the first"
+for _, each in ipairs { second, below, first } do
+  each:on_done(function() say("end of:", each:name()) end)
+end
+cancel_f()
+ctx.sleep(0)
 
 -- stop := context.AfterFunc(ctx, f); defer stop()
 local d, cancel_d = main:with_cancel()
