@@ -40,20 +40,21 @@ end
 -- Counts a member out however it ends: also where its coroutine is closed.
 local Member = { __close = function(member) member_ended(member.group) end }
 
--- The text of an error that is no string would be a call of foreign code.
-local function trace(err)
+-- Keeps the traceback of an error, and passes on the very value: the clean-up of the member is given
+-- what a handler answers. The text of an error that is no string would be a call of foreign code.
+local function keep_trace(member, err)
   local text = type(err) == "string" and err or queue.type_name(err)
-  return { err = err, traceback = debug and debug.traceback(text, 2) or text }
+  member.trace = debug and debug.traceback(text, 3) or text
+  return err
 end
 
 local function run_member(context, self, fn, ...)
-  local _ <close> = setmetatable({ group = self }, Member)
-  local results = pack(xpcall(fn, trace, context, ...))
+  local member <close> = setmetatable({ group = self }, Member)
+  local function handler(err) return (keep_trace(member, err)) end
+  local results = pack(xpcall(fn, handler, context, ...))
   if results[1] then return unpack(results, 2, results.n) end
-  local failure = results[2]
-  if type(failure) ~= "table" then failure = { err = failure } end -- an error in the handler
-  fail(self, failure.err, failure.traceback)
-  error(failure.err, 0)
+  fail(self, results[2], member.trace)
+  error(results[2], 0)
 end
 
 local function start(self, fn, ...)
