@@ -70,3 +70,31 @@ flush:go(function(self)
 end)
 hang_up()
 ctx.sleep(3)
+
+-- 6. A member fails: the others are canceled, and clean up; then the block raises its error.
+say("block", pcall(function()
+  local g <close> = main:group()
+  g:go(transfer, 10)
+  g:go(function(self) self:sleep(1) error("no space left", 0) end)
+end))
+
+-- 7. Clean-up that waits without a shield is cut short, by the very err that it cleans up after.
+local d, cancel_d = main:with_cancel()
+local hasty = d:async(function()
+  local _ <close> = ctx.defer(function()
+    ctx.sleep(1) -- raises at once
+    say("hasty", "said good-bye") -- is never said
+  end)
+  ctx.sleep(10)
+end)
+ctx.sleep(1)
+cancel_d()
+say("hasty", hasty:join())
+
+-- 8. A function that runs when a context has ended; and one that has been stopped.
+local e, cancel_e = main:with_cancel()
+e:on_done(function(err, cause) say("on_done", err, cause) end)
+local stop = e:on_done(function() say("on_done", "is never said") end)
+say("stop", stop())
+cancel_e "the user has left"
+ctx.sleep(0)

@@ -26,6 +26,16 @@ describe("retry", function()
     assert.equal(4, ctx.now())
   end))
 
+  it("tries at once, and again after a second", testing.wrap(function(main, clock)
+    local n = 0
+    local c <close> = main:with_cancel() -- ends the task with the test
+    c:go(retry, function() n = n + 1 return nil, "busy" end, 1)
+    clock:settle() -- every other task waits, and no time has passed
+    assert.equal(1, n)
+    clock:advance(1)
+    assert.equal(2, n)
+  end))
+
   it("gives up at the deadline", testing.wrap(function(main)
     local c <close> = main:with_timeout(5)
     assert.same({ nil, ctx.DEADLINE_EXCEEDED, "busy" },
