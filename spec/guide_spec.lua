@@ -217,6 +217,19 @@ request 7: its id is dropped
 ]], run_program "cleaning_up")
   end)
 
+  it("embedding.c drives an engine from its loop, and opens another one after a fork", function()
+    assert.equal([[
+beat 1
+beat 2
+beat 3
+over: context canceled
+worker: canceled
+0 bytes are in use
+child: ECHILD
+child: context deadline exceeded
+]], run_program "embedding")
+  end)
+
   it("retry_spec.lua passes", function()
     local text = run_spec "retry_spec.lua"
     local _, passed = text:gsub("%f[^\n\0]ok %d", "")
