@@ -68,6 +68,7 @@ int main(int argc, char **argv)
   static uint8_t bytes[SIZE];
   char *end = NULL;
   uint64_t wanted = argc > 1 ? strtoull(argv[1], &end, 10) : 10000000, calls = 0, programs = 0;
+  uint64_t failures = 0;
   if (end != NULL && *end != '\0') return replay(argv[1]);
   uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : (uint64_t)time(NULL);
   uint64_t state = seed * 2 + 1;
@@ -75,11 +76,15 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < SIZE; i++) bytes[i] = (uint8_t)draw(&state);
     struct outcome o = program_run(bytes, SIZE, NULL);
     calls += o.calls;
+    failures += o.failures;
     if (o.ok) continue;
     printf("seed %llu, program %llu\n", (unsigned long long)seed, (unsigned long long)programs);
     return tell(bytes, o.used);
   }
-  printf("ok - simulation: %llu calls in %llu random programs agree with the model, seed %llu\n",
-         (unsigned long long)calls, (unsigned long long)programs, (unsigned long long)seed);
+  printf("ok - simulation: C11 %llu calls in %llu random programs agree with the model, %llu "
+         "allocations "
+         "have failed, seed %llu\n",
+         (unsigned long long)calls, (unsigned long long)programs, (unsigned long long)failures,
+         (unsigned long long)seed);
   return 0;
 }

@@ -42,7 +42,11 @@ struct run {
   ctx_cause *causes[CAUSES]; /* causes[0] is none */
   ctx_semaphore *semaphore;
   int64_t taken;
-  int values, dropped;            /* alive by the model; gone by the engine */
+  int values, dropped; /* alive by the model; gone by the engine */
+  bool is_short;       /* of memory: allocations fail now and then */
+  bool is_promised;    /* that the call which is under way allocates nothing */
+  uint64_t chance, failures;
+  int64_t blocks;                 /* of the engine, that are out */
   uint64_t fired_ns, fired_order; /* of the timer that has fired last in this poll */
   jmp_buf out;
   char failure[200];
@@ -124,6 +128,35 @@ static int64_t pick_instant(struct run *r)
   if (way == 1) return NEVER;
   if (way == 2) return model_deadline(&r->model.nodes[pick(r)]);
   return r->model.now_ns + 1 + next(r, 256) * (way < 8 ? 1 : 256);
+}
+
+/* ---- memory -------------------------------------------------------------------- */
+
+/* By a chance of its own, so that the program is the same with and without. */
+static bool fails_now(struct run *r)
+{
+  uint64_t x = r->chance;
+  x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+  r->chance = x;
+  if (!r->is_short || x % 4 != 0) return false;
+  r->failures++;
+  return true;
+}
+
+static void *allocate(void *run, size_t size)
+{
+  struct run *r = run;
+  if (r->is_promised) note(r, "what cannot fail has asked for memory");
+  void *block = fails_now(r) ? NULL : malloc(size);
+  if (block != NULL) r->blocks++;
+  return block;
+}
+
+static void give_back(void *run, void *block, size_t size)
+{
+  (void)size;
+  ((struct run *)run)->blocks--;
+  free(block);
 }
 
 /* ---- what runs ----------------------------------------------------------------- */
@@ -281,10 +314,18 @@ static void compare_counts(struct run *r)
 
 /* ---- calls ---------------------------------------------------------------------------- */
 
-static void keep(struct run *r, struct node *n, ctx_context *c, const char *what)
+/* False: there is no memory. */
+static bool keep(struct run *r, struct node *n, ctx_context *c, const char *what)
 {
   int k = place(r, n);
   r->calls++;
+  if (c == NULL && r->is_short &&
+      errno == ENOMEM) {               /* nothing has changed: all that follows says so */
+    bool was_value = n->kind == VALUE; /* which was not taken */
+    say(r, "%s: no memory", what);
+    r->values -= model_release(n) - was_value;
+    return false;
+  }
   if (c == NULL) fail(r, "%s: %s", what, strerror(errno));
   r->real[k] = c;
   r->kept[k] = 1;
@@ -297,6 +338,7 @@ static void keep(struct run *r, struct node *n, ctx_context *c, const char *what
       (long long)n->wish_ns, (long long)n->grace_ns, n->err == LIVE ? "live" : "done",
       (long long)model_deadline(n));
   compare(r, k);
+  return true;
 }
 
 static int make_cause(struct run *r, ctx_cause **cause)
@@ -324,7 +366,8 @@ static void call_make(struct run *r, enum kind kind)
   case DEADLINE:
     m->wish_ns = pick_instant(r);
     m->cause = make_cause(r, &cause);
-    keep(r, m, ctx_with_deadline_cause(real[0], m->wish_ns, cause), "with_deadline");
+    if (!keep(r, m, ctx_with_deadline_cause(real[0], m->wish_ns, cause), "with_deadline"))
+      ctx_cause_release(cause);
     break;
   case KEEP:
     m->wish_ns = model_deadline(parent[0]);
@@ -336,7 +379,9 @@ static void call_make(struct run *r, enum kind kind)
     m->key = next(r, KEYS);
     m->value = ++number;
     *v = (struct value){r, number};
-    keep(r, m, ctx_with_value(real[0], &((const char *)r)[m->key], v, drop_block), "with_value");
+    if (!keep(r, m, ctx_with_value(real[0], &((const char *)r)[m->key], v, drop_block),
+              "with_value"))
+      free(v);
     break;
   }
   case DETACHED: keep(r, m, ctx_without_cancel(real[0]), "without_cancel"); break;
@@ -363,7 +408,10 @@ static void call_cancel(struct run *r)
   say(r, "cancel(%d, %d)  %s", k, why, first ? "is the one" : "changes nothing");
   if (first) model_end(&r->model, n, CANCELED, why, BY_CANCEL, r->model.now_ns);
   let_hooks_run(r, false);
-  equal(r, ctx_cancel_cause(r->real[k], cause), first, "cancel", k);
+  r->is_promised = true;
+  bool real = ctx_cancel_cause(r->real[k], cause);
+  r->is_promised = false;
+  equal(r, real, first, "cancel", k);
   for (int i = 0; i < HOOKS; i++) {
     struct hook *h = &r->hooks[i];
     if (h->node == NULL || !h->is_inline) continue;
@@ -386,7 +434,10 @@ static void call_extend(struct run *r)
     expected = ECANCELED;
   else
     n->wish_ns = to_ns;
-  equal(r, ctx_extend(r->real[k], to_ns), expected, "extend", k);
+  r->is_promised = true;
+  int real = ctx_extend(r->real[k], to_ns);
+  r->is_promised = false;
+  equal(r, real, expected, "extend", k);
   compare(r, k);
 }
 
@@ -398,7 +449,9 @@ static void call_release(struct run *r)
   r->calls++;
   r->kept[k]--;
   r->values -= model_release(&r->model.nodes[k]);
+  r->is_promised = true;
   ctx_release(r->real[k]);
+  r->is_promised = false;
   same(r, r->dropped, -r->values, "the count of dropped values", k);
 }
 
@@ -478,7 +531,9 @@ static void call_poll(struct run *r)
   let_hooks_run(r, true);
   int rounds = 0;
   do {
+    r->is_promised = true;
     ctx_engine_poll(r->engine);
+    r->is_promised = false;
     r->calls += 2;
     if (++rounds > 1000) fail(r, "there is always something due");
   } while (ctx_engine_next(r->engine) <= r->model.now_ns);
@@ -548,6 +603,7 @@ static void call_snapshot(struct run *r)
   for (int i = 0; i < NODES; i++) expected += (size_t)ways_to(&r->model.nodes[i], top);
   say(r, "snapshot(%d)", k);
   ctx_snapshot *s = ctx_snapshot_take(r->real[k]);
+  if (s == NULL && r->is_short && errno == ENOMEM) return;
   if (s == NULL) fail(r, "no snapshot: %s", strerror(errno));
   size_t n = ctx_snapshot_count(s);
   for (size_t i = 0; i < n; i++) {
@@ -623,8 +679,8 @@ static void step(struct run *r)
 static void open_run(struct run *r)
 {
   r->model.now_ns = r->polled_ns = 1000;
-  ctx_engine_options o = {.driver = CTX_DRIVER_HOST, .now = clock_of, .arg = r};
-  o.alloc = NULL;
+  ctx_engine_options o = {
+    .driver = CTX_DRIVER_HOST, .now = clock_of, .alloc = allocate, .free = give_back, .arg = r};
   r->engine = ctx_engine_open(&o);
   if (r->engine == NULL) fail(r, "no engine: %s", strerror(errno));
   struct node *root = model_new(&r->model, ROOT, 0, NULL);
@@ -634,6 +690,8 @@ static void open_run(struct run *r)
   for (int i = 1; i < CAUSES; i++)
     r->causes[i] = ctx_cause_new("why", 3, FIRST_CODE + i, NULL, NULL);
   r->semaphore = ctx_semaphore_open(TOKENS);
+  r->is_short = next(r, 4) == 0;
+  r->chance = r->is_short ? 1 + (uint64_t)next(r, 256) * 257 + (uint64_t)next(r, 256) : 1;
 }
 
 /* Gives all back. */
@@ -659,6 +717,7 @@ static void close_run(struct run *r)
   for (int i = 1; i < CAUSES; i++) ctx_cause_release(r->causes[i]);
   ctx_semaphore_close(r->semaphore);
   equal(r, ctx_engine_close(r->engine), 0, "close", -1);
+  same(r, r->blocks, 0, "the count of blocks", -1);
 }
 
 struct outcome program_run(const uint8_t *bytes, size_t size, FILE *trace)
@@ -677,7 +736,8 @@ struct outcome program_run(const uint8_t *bytes, size_t size, FILE *trace)
     }
     close_run(&r);
   }
-  struct outcome o = {.ok = ok, .calls = r.calls, .used = (size_t)(r.byte - r.begin)};
+  struct outcome o = {
+    .ok = ok, .calls = r.calls, .failures = r.failures, .used = (size_t)(r.byte - r.begin)};
   memcpy(o.failure, r.failure, sizeof o.failure);
   return o;
 }

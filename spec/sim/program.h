@@ -2,8 +2,9 @@
  * program - a string of bytes as a program over ctx.h, run beside the model
  *
  * Each byte, with those after it that it wants, is a call; whatever the bytes are, they are a program.
- * After each call the answers of the engine and of the model are compared. At the end all is
- * given back, and nothing must be left.
+ * After each call the answers of the engine and of the model are compared. Of four programs one is
+ * short of memory: some of its allocations fail, by a chance of its own, and then nothing may have
+ * changed. At the end all is given back, and nothing must be left.
  */
 #ifndef CTX_SIM_PROGRAM_H
 #define CTX_SIM_PROGRAM_H
@@ -15,8 +16,9 @@
 
 struct outcome {
   bool ok;
-  uint64_t calls; /* of ctx.h */
-  size_t used;    /* bytes, up to the failure */
+  uint64_t calls;    /* of ctx.h */
+  uint64_t failures; /* of its allocations */
+  size_t used;       /* bytes, up to the failure */
   char failure[200];
 };
 
