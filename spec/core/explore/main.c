@@ -2,6 +2,7 @@
  * main - runs the scenarios, and tells of the first schedule that fails
  *
  *   explore              all, each as far as its table says
+ *   explore -l, -s       those of them whose search is cut because it is long; the others
  *   explore NAME...      these
  *   explore NAME:CHOICES one schedule, step by step
  *   explore -p NAME      with more and more preemptions, until one fails, which is
@@ -98,6 +99,11 @@ static double seconds_now(void)
   return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+static bool is_cut(const struct result *r)
+{
+  return scenario->most != 0 && r->schedules >= scenario->most;
+}
+
 static void search(struct result *r, int bound, enum mode mode)
 {
   double began = seconds_now();
@@ -109,7 +115,7 @@ static void search(struct result *r, int bound, enum mode mode)
     r->schedules++;
     if (thread_count - 1 > r->threads) r->threads = thread_count - 1;
     r->failed = verdict.failed;
-  } while (!r->failed && search_advance());
+  } while (!r->failed && !is_cut(r) && search_advance());
   r->outcomes = __builtin_popcountll((unsigned long long)outcomes);
   r->seconds += seconds_now() - began;
 }
@@ -138,7 +144,7 @@ static void print_failure(void)
 static void print_result(const struct result *r, bool ok, int bound)
 {
   char how[20] = "complete";
-  if (bound != COMPLETE) snprintf(how, sizeof how, "bound %d", bound);
+  if (bound != COMPLETE) snprintf(how, sizeof how, "bound %d%s", bound, is_cut(r) ? ", cut" : "");
   printf("%s - %-24s %d threads %9lu schedules  %-8s %6.2f s  %s\n", ok ? "ok" : "not ok",
          scenario->name, r->threads, r->schedules, how, r->seconds, scenario->says);
 }
@@ -278,8 +284,10 @@ int main(int argc, char **argv)
   setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
   for (int i = from; i < argc; i++) run_named(argv[i], option) ? passed++ : failed++;
   for (size_t i = 0; from == argc && i < sizeof tables / sizeof *tables; i++) {
-    for (const struct scenario *s = tables[i]; s->name != NULL; s++)
+    for (const struct scenario *s = tables[i]; s->name != NULL; s++) {
+      if (strcmp(option, s->most != 0 ? "-s" : "-l") == 0) continue;
       run_named(s->name, option) ? passed++ : failed++;
+    }
   }
   printf("%d passed, %d failed\n", passed, failed);
   return failed != 0;

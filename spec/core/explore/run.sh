@@ -29,9 +29,17 @@ planted/*)
 *) exec "$folder/explore" "$REPLAY" ;;
 esac
 
+# The long searches beside the others, on a machine with two processors.
 log=$folder/log
-"$folder/explore" | tee "$log"
-passed=$(sed -n '$s/ passed.*//p' "$log") failed=$(sed -n '$s/.*, \([0-9]*\) failed/\1/p' "$log")
+"$folder/explore" -l >"$folder/long" &
+"$folder/explore" -s | tee "$log"
+wait
+cat "$folder/long" | tee -a "$log"
+passed=0 failed=0
+for number in $(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1:\2/p' "$log"); do
+  passed=$((passed + ${number%:*})) failed=$((failed + ${number#*:}))
+done
+echo "$(awk '/ threads? / { for (i = 1; i < NF; i++) if ($(i + 1) == "schedules") n += $i } END { print n }' "$log") schedules"
 
 echo
 for bug; do

@@ -25,11 +25,12 @@ struct scenario {
   const char *name;
   const char *says; /* what holds in every schedule */
   void (*run)(void);
-  int bound;         /* preemptions; COMPLETE: no bound */
-  bool time_passes;  /* it calls TIME_PASSES */
-  const char *fails; /* of a test of the explorer itself: how it must fail; */
-  int outcomes;      /* or how many different outcomes it must have; */
-  unsigned seeds;    /* or for how many seeds the search must agree with a naive one */
+  int bound;          /* preemptions; COMPLETE: no bound */
+  unsigned long most; /* schedules, after which the search is cut; 0: any number */
+  bool time_passes;   /* it calls TIME_PASSES */
+  const char *fails;  /* of a test of the explorer itself: how it must fail; */
+  int outcomes;       /* or how many different outcomes it must have; */
+  unsigned seeds;     /* or for how many seeds the search must agree with a naive one */
 };
 
 /* Ends with an entry without a name. */

@@ -120,6 +120,42 @@ static void birth(void)
   end_family(f);
 }
 
+/* ---- four at once ---------------------------------------------------------------------- */
+
+static void four_cancels(void)
+{
+  struct family *f = new_family();
+  f->a = ctx_with_cancel(f->parent);
+  f->below = ctx_with_cancel(f->a);
+  together(f, cancel_parent, cancel_a, cancel_below, cancel_parent, NULL);
+  EXPECT(f->firsts <= 1);
+  end_family(f);
+}
+
+static void bear_b(void *arg)
+{
+  struct family *f = arg;
+  f->b = ctx_with_cancel(f->a);
+  EXPECT(f->b != NULL);
+}
+
+static void cancel_first(void *arg)
+{
+  struct family *f = arg;
+  ctx_cancel(f->parent);
+  EXPECT(ctx_done(f->parent) && ctx_done(f->a) && ctx_done(f->below));
+}
+
+static void four_with_a_birth(void)
+{
+  struct family *f = new_family();
+  f->a = ctx_with_cancel(f->parent);
+  f->below = ctx_with_cancel(f->a);
+  together(f, cancel_first, cancel_a, cancel_below, bear_b, NULL);
+  EXPECT_INT(ctx_err(f->b), CTX_CANCELED);
+  end_family(f);
+}
+
 /* ---- and a question where it came from ------------------------------------------------ */
 
 static const char *const here = "here:1";
@@ -157,5 +193,7 @@ const struct scenario cancel_scenarios[] = {
   {"cancel-generations", "C1 parent and child end with all below", generations, .bound = COMPLETE},
   {"cancel-3-generations", "C14 and a grandchild with them", three_generations, .bound = COMPLETE},
   {"cancel-birth", "C6 who is born meanwhile ends with the same cause", birth, .bound = COMPLETE},
+  {"cancel-four", "C14 four cancels of three generations", four_cancels, .bound = COMPLETE},
+  {"cancel-four-birth", "C6 C14 three cancels and a birth", four_with_a_birth, .bound = COMPLETE},
   {"cancel-origin", "E7 who sees the end sees where it came from", origin, .bound = COMPLETE},
   {0}};

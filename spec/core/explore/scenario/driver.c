@@ -155,6 +155,38 @@ static void stopped_by_two(void)
   end_shop(s);
 }
 
+/* The thread, two that cancel, and one that stops: what has run has run once. */
+static void run_or_stopped(void)
+{
+  struct shop *s = new_shop();
+  s->b = ctx_with_cancel(ctx_engine_background(s->engine));
+  s->first = ctx_after_func(s->a, ring, s, 0);
+  s->second = ctx_after_func(s->b, ring, s, 0);
+  together(s, cancel_a, cancel_b, stop_first, NULL);
+  close_shop(s);
+  EXPECT(s->ran <= 2);
+  end_shop(s);
+}
+
+static void stop_second(void *arg)
+{
+  struct shop *s = arg;
+  ctx_hook_stop(s->second);
+}
+
+/* And one more that stops the other. */
+static void both_run_or_stopped(void)
+{
+  struct shop *s = new_shop();
+  s->b = ctx_with_cancel(ctx_engine_background(s->engine));
+  s->first = ctx_after_func(s->a, ring, s, 0);
+  s->second = ctx_after_func(s->b, ring, s, 0);
+  together(s, cancel_a, cancel_b, stop_first, stop_second, NULL);
+  close_shop(s);
+  EXPECT(s->ran <= 2);
+  end_shop(s);
+}
+
 /* ---- timers ---------------------------------------------------------------------------------- */
 
 /* On the virtual clock, at its instant and not a nanosecond later. */
@@ -278,6 +310,8 @@ const struct scenario driver_scenarios[] = {
    .bound = COMPLETE},
   {"driver-timer", "the thread wakes for the sooner of two timers, to the nanosecond", armed_sooner,
    .bound = COMPLETE},
+  {"driver-four", "H2 and one may be stopped meanwhile", run_or_stopped, .bound = 3},
+  {"driver-five", "H2 and both of them", both_run_or_stopped, .bound = 3, .most = 6000000},
   {"driver-timers", "and so when two threads arm them", armed_by_two, .bound = COMPLETE},
   {"driver-disarm", "a timer fires or is disarmed, and then its memory is free", disarmed_in_time,
    .bound = COMPLETE, .time_passes = true},

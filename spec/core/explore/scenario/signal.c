@@ -140,7 +140,7 @@ static void told_twice(void)
 const struct scenario signal_scenarios[] = {
   {"signal-thread", "what a handler asks wakes the thread, wherever that is", heard,
    .bound = COMPLETE},
-  {"signal-two", "and so from two handlers", both_heard, .bound = 3},
+  {"signal-two", "and so from two handlers", both_heard, .bound = 4},
   {"signal-cancel", "an ordinary cancel may come between", asked_and_canceled, .bound = COMPLETE},
   {"signal-close", "and so may a close: nothing is left", asked_and_closed, .bound = COMPLETE},
   {"signal-close-host", "with a descriptor, too", asked_and_closed_by_host, .bound = COMPLETE},
