@@ -8,6 +8,8 @@
 #   make conformance  which tests prove which rule; make test fails when one has none
 #   make explore  every schedule of small programs on the core; REPLAY=... runs one
 #   make docs     build/docs: the reference of the module (by LDoc) and of the C headers
+#   make planted  known bugs, one at a time: each is seen by the test or the search named for it
+#   make reliability  the figures of docs/reliability.md, measured anew; takes some minutes
 #   make soak-simulation  random programs beside a model, CALLS=100000000 of them
 #   make amalgamation  build/amalgamation/ctx.c and ctx.h: the core as two files
 #   make install  the C library, with a header and a file for pkg-config, in PREFIX
@@ -247,6 +249,18 @@ conformance:
 test-core: $(tests) $(process) $(simulate)
 	@BUILD='$(BUILD)' SAN='$(SAN)' sh spec/run.sh $(tests) $(process) $(simulate)
 
+# Known bugs: in schedules, by the explorer; rules that are broken, by the tests that carry their number.
+planted:
+	@$(MAKE) --no-print-directory explore
+	@$(lua) .ci/broken.lua
+
+reliability: $(simulate)
+	@echo '== make test'; $(MAKE) --no-print-directory test | tail -n 1
+	@echo; echo '== conformance'; $(lua) .ci/conformance.lua $(BUILD) | tail -n 1
+	@echo; echo '== make soak-simulation CALLS=$(CALLS)'; $(simulate) $(CALLS) $(SEED)
+	@echo; echo '== make soak-races'; $(MAKE) --no-print-directory soak-races
+	@echo; echo '== make planted'; $(MAKE) --no-print-directory planted | grep -v '^    '
+
 # CALLS=n SEED=n: so many calls beside the model, or from another seed.
 CALLS = 100000000
 soak-simulation: $(simulate)
@@ -393,6 +407,6 @@ lint-explore:
 
 -include $(patsubst %.o,%.d,$(core) $(binding) $(host_objects) $(process_objects) $(sim_objects) $(c_programs) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
 
-.PHONY: amalgamation docs soak-races soak-simulation conformance examples bench-check bench-latency all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
+.PHONY: planted reliability amalgamation docs soak-races soak-simulation conformance examples bench-check bench-latency all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:

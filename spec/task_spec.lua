@@ -432,6 +432,53 @@ describe("status", function()
   end))
 end)
 
+describe("the error of an async task that nobody joins", function()
+  local function warnings(source)
+    return (helper.script([[
+      local ctx = require "ctx"
+      local background = ctx.background()
+      local function fails() error("oh", 0) end
+    ]] .. source, "-W -l ctx.virtual"))
+  end
+
+  it("is told when the task is collected, and when the state is closed", function()
+    local told = "Lua warning: ctx: a task of c:async has failed, and nobody has joined it: oh\n"
+    assert.equal(told .. "next\n", warnings [[
+      background:async(fails)
+      ctx.sleep(1)
+      collectgarbage()
+      print "next"
+    ]])
+    assert.equal("next\n" .. told, warnings [[
+      local task = background:async(fails)
+      ctx.sleep(1)
+      print "next"
+    ]])
+    assert.matches("nobody has joined it: its error is no string", warnings [[
+      background:async(function() error {} end)
+      ctx.sleep(1)
+    ]])
+  end)
+
+  it("is of no interest where somebody has asked, or where it was the end of its context", function()
+    assert.equal("", warnings [[
+      local task = background:async(fails)
+      task:join()
+      local watched = background:async(fails)
+      ctx.sleep(1)
+      watched:status()
+      background:with_timeout(1):async(function() ctx.sleep(5) end)
+      background:async(function() return 1 end)
+      ctx.select((background:async(fails)))
+      local g = background:group()
+      g:go(fails)
+      g:wait()
+      pcall(ctx.with, background, fails)
+      ctx.sleep(10)
+    ]])
+  end)
+end)
+
 describe("a task whose coroutine a stranger closes while it waits", function()
   it("has failed, for who joins it", virtual(function(root)
     local co

@@ -85,6 +85,7 @@ static const luaL_Reg functions[] = {
   {"version", version},
   {"is_context", is_context},
   {"is_task", is_task},
+  {"claim", task_claim},
   {"argument_error", argument_error},
   {"counters", counters},
   {"live_contexts", handle_push_live},

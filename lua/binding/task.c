@@ -15,6 +15,7 @@ struct task {
   int arguments; /* on the coroutine's stack, for its start; -1: it has started */
   bool ok;       /* the body has returned, and not raised */
   bool lost;     /* what has become of it does not lie on its coroutine's stack */
+  bool asked;    /* somebody has asked what has become of it, or nobody is to */
 };
 
 /* A user value, after those of a waiter. */
@@ -28,7 +29,22 @@ static void destroy(void *p)
   block_release(t->scope);
 }
 
-static const struct block_kind kind = {NULL, destroy};
+/* The userdata, at 1, goes. An error that nobody has asked for does not vanish without a word. */
+static void finalize(lua_State *L, void *p)
+{
+  const struct task *t = p;
+  if (t->status != TASK_FAILED || t->outcome != TASK_HELD || t->asked) return;
+  if (!lua_checkstack(L, 2)) return;
+  lua_getiuservalue(L, 1, WAITER_CO);
+  lua_State *co = lua_tothread(L, -1);
+  bool readable = !t->lost && co != NULL && co == t->waiter.co && lua_status(co) == LUA_OK;
+  bool is_text = readable && !waiter_is_active(co) && lua_type(co, -1) == LUA_TSTRING;
+  lua_warning(L, "ctx: a task of c:async has failed, and nobody has joined it: ", 1);
+  lua_warning(L, is_text ? lua_tostring(co, -1) : "its error is no string", 0);
+  lua_pop(L, 1);
+}
+
+static const struct block_kind kind = {finalize, destroy};
 
 static const char *const status_names[] = {"ready", "running", "waiting",
                                            "done",  "failed",  "canceled"};
@@ -61,6 +77,7 @@ static struct task *of_waiter(struct waiter *w)
 
 const char *task_status(lua_State *L, struct task *t)
 {
+  t->asked |= task_ended(t);
   waiter_wake_closed(L, &t->waiter);
   return t->waiter.ready ? "ready" : status_names[t->status];
 }
@@ -352,6 +369,7 @@ static int bind_async(lua_State *L)
 int task_push_outcome(lua_State *L, int index)
 {
   struct task *t = task_check(L, index);
+  t->asked = true;
   lua_getiuservalue(L, index, WAITER_CO);
   lua_State *co = lua_tothread(L, -1);
   if (t->lost || co != t->waiter.co || lua_status(co) != LUA_OK || waiter_is_active(co)) {
@@ -368,6 +386,12 @@ int task_push_outcome(lua_State *L, int index)
   return n + 1;
 }
 
+int task_claim(lua_State *L)
+{
+  task_check(L, 1)->asked = true;
+  return 0;
+}
+
 /* ---- giving up -------------------------------------------------------- */
 
 /* Closes the coroutine, which runs its <close> variables, without waits. Nothing finds the
@@ -380,6 +404,7 @@ static void close_task(lua_State *L, struct task *t)
   if (co != NULL && !waiter_is_active(co)) lua_resetthread(co);
   fail(t, co, given_up);
   t->outcome = TASK_HELD;
+  t->asked = true;
   finish(L, t, co);
   block_release(t);
   lua_pop(L, 2);

@@ -61,4 +61,7 @@ extern const luaL_Reg task_functions[]; /* c:go, c:async */
 /* Makes the metatable, once per state, and pushes its table of methods. */
 void task_open(lua_State *L);
 
+/* core.claim(task): its error is known to who has started it, also where nobody joins it. */
+int task_claim(lua_State *L);
+
 #endif

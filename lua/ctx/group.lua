@@ -60,7 +60,10 @@ end
 local function start(self, fn, ...)
   self.running = self.running + 1
   local ok, task = pcall(core.async, self.ctx, run_member, self, fn, ...)
-  if ok then return task end
+  if ok then
+    core.claim(task) -- its error is the group's
+    return task
+  end
   member_ended(self)
   error(task, 0)
 end
