@@ -10,6 +10,7 @@
 #   make docs     build/docs: the reference of the module (by LDoc) and of the C headers
 #   make planted  known bugs, one at a time: each is seen by the test or the search named for it
 #   make reliability  the figures of docs/reliability.md, measured anew; takes some minutes
+#   make soak-fuzz  such programs written by libFuzzer (clang), for SECONDS=60
 #   make soak-simulation  random programs beside a model, CALLS=100000000 of them
 #   make amalgamation  build/amalgamation/ctx.c and ctx.h: the core as two files
 #   make install  the C library, with a header and a file for pkg-config, in PREFIX
@@ -148,6 +149,16 @@ sim_objects := $(patsubst %.c,$(BUILD)/obj/%.o,$(addprefix spec/sim/,model.c pro
 $(simulate): $(sim_objects) $(library)
 	@mkdir -p $(@D)
 	$(quiet)$(compile) $(LDFLAGS) -o $@ $^
+
+# The same programs, written by libFuzzer of clang; what it finds is kept in build/fuzz/corpus.
+SECONDS = 60
+fuzz := $(BUILD)/fuzz/program
+$(fuzz): spec/sim/model.c spec/sim/program.c spec/sim/fuzz.c $(wildcard core/*.[ch] spec/sim/*.h)
+	@mkdir -p $(BUILD)/fuzz/corpus
+	$(quiet)clang -O1 -g -std=c11 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Icore -Ispec/sim \
+	  -o $@ $(filter spec/sim/%.c,$^) $(filter core/%.c,$^) -pthread
+soak-fuzz: $(fuzz)
+	$(fuzz) -max_len=800 -max_total_time=$(SECONDS) -print_final_stats=1 -artifact_prefix=$(BUILD)/fuzz/ $(BUILD)/fuzz/corpus
 
 # The parts of the binding that need no Lua.
 without_lua := $(patsubst %,$(BUILD)/obj/lua/binding/%.o,key mailbox poller)
@@ -407,6 +418,6 @@ lint-explore:
 
 -include $(patsubst %.o,%.d,$(core) $(binding) $(host_objects) $(process_objects) $(sim_objects) $(c_programs) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
 
-.PHONY: planted reliability amalgamation docs soak-races soak-simulation conformance examples bench-check bench-latency all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
+.PHONY: soak-fuzz planted reliability amalgamation docs soak-races soak-simulation conformance examples bench-check bench-latency all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
