@@ -141,6 +141,25 @@ CTX_API int ctx_lua_err(lua_State *L, int index);
 typedef void ctx_lua_push_fn(lua_State *L, void *value);
 CTX_API int ctx_lua_set_key(lua_State *L, const char *name, const void *key, ctx_lua_push_fn *push);
 
+/* How many a script may have at once; 0: any number. */
+typedef struct ctx_lua_limits {
+  size_t contexts; /* that it has made or been given from now on, until they are collected */
+  size_t tasks;    /* that have not ended */
+  size_t hooks;    /* of c:on_done, on contexts that live */
+  size_t ctx__reserved[5];
+} ctx_lua_limits;
+
+/*
+ * ctx_lua_set_limits: for scripts that are not trusted. Where a script asks for more, garbage is
+ * collected, and if that does not help an error is raised that names the limit. Channels, groups and
+ * the like are memory of Lua, which the state's allocator limits.
+ *
+ *   owns     borrows 'limits'
+ *   fails    as ctx_lua_open
+ *   threads  that of 'L'
+ */
+CTX_API int ctx_lua_set_limits(lua_State *L, const ctx_lua_limits *limits);
+
 #ifdef __cplusplus
 }
 #endif

@@ -92,7 +92,13 @@ void handle_fill(lua_State *L, struct handle *h, ctx_context *c)
 {
   h->context = c;
   if (c == NULL) luaL_error(L, "not enough memory");
-  if (loop_of(L)->world->is_virtual)
+  struct loop *l = loop_of(L);
+  if (l->contexts.most != 0) {
+    quota_check(L, &l->contexts, "contexts");
+    h->is_counted = true;
+    l->contexts.now++;
+  }
+  if (l->world->is_virtual)
     loop_remember(L, h, -1);
   else
     loop_remember_late(L, h, -1);
@@ -300,6 +306,9 @@ static int handle_gc(lua_State *L)
   struct link *own = c == NULL ? h->link : NULL;
   h->context = NULL;
   h->link = h->given = NULL;
+  struct loop *l = h->is_counted ? loop_find(L) : NULL;
+  if (l != NULL) l->contexts.now--;
+  h->is_counted = false;
   ctx_release(c);
   if (own != NULL) link_drop(own);
   return 0;

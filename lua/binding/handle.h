@@ -45,6 +45,7 @@ struct handle {
   unsigned depth;     /* greater than the parent's: no way upwards is a circle */
   bool is_shared;     /* its links are, and those of all above */
   bool was_canceled;  /* a cancel of it has returned: it is done */
+  bool is_counted;    /* in the loop's contexts */
   bool is_held;       /* C may end the context, now or later */
   struct link *link;  /* of its value, or of the cause of its deadline; NULL: none. The context's;
                          until there is one, the handle's */

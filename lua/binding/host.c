@@ -262,3 +262,23 @@ int ctx_lua_set_key(lua_State *L, const char *name, const void *key, ctx_lua_pus
   lua_pushlightuserdata(L, &k);
   return lua_pcall(L, 1, 0, 0);
 }
+
+/* ---- limits ------------------------------------------------------------------------ */
+
+/* set_limits(limits), protected */
+static int set_limits_protected(lua_State *L)
+{
+  const ctx_lua_limits *limits = lua_touserdata(L, 1);
+  struct loop *l = check_open(L);
+  l->contexts.most = limits->contexts;
+  l->tasks.most = limits->tasks;
+  l->waiting.most = limits->hooks;
+  return 0;
+}
+
+int ctx_lua_set_limits(lua_State *L, const ctx_lua_limits *limits)
+{
+  lua_pushcfunction(L, set_limits_protected);
+  lua_pushlightuserdata(L, (void *)(uintptr_t)limits);
+  return lua_pcall(L, 1, 0, 0);
+}

@@ -17,7 +17,7 @@
  * Contexts end on any thread; what that means here comes by letter, and the loop's own
  * thread receives it. So all of this is only ever touched on the thread of its state.
  *
- * drive.h moves it. Knows ctx.h, list.h, block.h, mailbox.h and poller.h.
+ * drive.h moves it. Knows ctx.h, list.h, block.h, mailbox.h, poller.h and quota.h.
  */
 #ifndef CTX_BINDING_LOOP_H
 #define CTX_BINDING_LOOP_H
@@ -32,6 +32,7 @@
 #include "list.h"
 #include "mailbox.h"
 #include "poller.h"
+#include "quota.h"
 
 struct loop;
 struct waiter;
@@ -80,6 +81,9 @@ struct loop {
   bool failed;                         /* an error lies ready to be raised by drive */
   bool was_failure;                    /* the error that drive has raised last was such a one */
   lua_Integer last_task;               /* the number of the newest task */
+  struct quota contexts;               /* that have handles made since there is a limit; */
+  struct quota tasks;                  /* that have not ended; */
+  struct quota waiting;                /* hooks whose contexts have not */
 };
 
 /* User values of the loop's userdata. */

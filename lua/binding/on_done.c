@@ -24,11 +24,18 @@ static const struct block_kind kind = {finalize, destroy};
 
 /* ---- firing ----------------------------------------------------------- */
 
+/* It waits for the end no more. */
+static void unlist(struct hook *k)
+{
+  list_remove(&k->world->hooks, &k->all);
+  if (k->world->loop != NULL) k->world->loop->waiting.now--;
+}
+
 /* The context has ended; Lua cannot be entered here. */
 static void on_notice(struct letter *l)
 {
   struct hook *k = LIST_ELEMENT(l, struct hook, notice.letter);
-  list_remove(&k->world->hooks, &k->all);
+  unlist(k);
   world_make_ready(k->world, &k->entry);
   list_append(&k->world->fired, &k->entry.fired);
 }
@@ -37,7 +44,7 @@ static void on_notice(struct letter *l)
 static bool withdraw(struct hook *k)
 {
   if (!notice_withdraw(&k->notice)) return false;
-  list_remove(&k->world->hooks, &k->all);
+  unlist(k);
   return true;
 }
 
@@ -144,6 +151,7 @@ int on_done_bind(lua_State *L)
   luaL_checktype(L, 2, LUA_TFUNCTION);
   cancel_refuse(L, 3);
   lua_settop(L, 2);
+  quota_check(L, &loop_of(L)->waiting, "hooks of c:on_done");
   struct hook *k = push_new(L);
   lua_pushvalue(L, 2);
   lua_setiuservalue(L, 3, ON_DONE_FUNCTION);
@@ -157,9 +165,10 @@ int on_done_bind(lua_State *L)
   anchor_hook(L, 1, 3);
   struct handle *h = handle_check_clock(L, 1);
   list_append(&k->world->hooks, &k->all);
+  loop_of(L)->waiting.now++;
   int refused = notice_attach(&k->notice, h->context);
   if (refused != 0) {
-    list_remove(&k->world->hooks, &k->all);
+    unlist(k);
     release(L, 3, k);
     return wait_refuse_context(L, h->context, refused);
   }

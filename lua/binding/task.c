@@ -289,6 +289,7 @@ static void load(lua_State *L, struct task *t, int base, int last)
 void task_push_new(lua_State *L, int base, int scope, enum task_outcome outcome)
 {
   int last = lua_gettop(L);
+  quota_check(L, &loop_of(L)->tasks, "tasks");
   struct task *t = block_push_new(L, &kind, sizeof *t, TASK_VALUES);
   loop_remember_late(L, t, -1);
   t->outcome = outcome;
@@ -314,6 +315,7 @@ void task_push_new(lua_State *L, int base, int scope, enum task_outcome outcome)
   t->waiter.number = ++l->last_task;
   t->waiter.world = l->world;
   list_append(&l->world->tasks, &t->waiter.all);
+  l->tasks.now++;
   block_hold(t);
   t->waiter.entry.run = run_entry;
   t->waiter.what = "start";

@@ -152,6 +152,7 @@ void waiter_disconnect(struct waiter *w)
   if (w->world->idle == w) w->world->idle = NULL;
   bool held = list_linked(&w->all);
   if (held) list_remove(&w->world->tasks, &w->all);
+  if (held && w->world->loop != NULL) w->world->loop->tasks.now--;
   w->world = NULL;
   ctx_release(w->context);
   w->context = NULL;

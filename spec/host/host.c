@@ -635,10 +635,57 @@ TEST(finalized_meanwhile)
   }
 }
 
+/* ---- limits --------------------------------------------------------------------- */
+
+TEST(limits)
+{
+  ctx_engine *e = open_engine();
+  ctx_context *root = root_of(e);
+  lua_State *L = state_open(root);
+  ctx_lua_limits limits = {.contexts = 10, .tasks = 5, .hooks = 3};
+  CHECK_INT(ctx_lua_set_limits(L, &limits), LUA_OK);
+  state_run(L, "local root, kept = ctx.root(), {}\n"
+               "repeat\n" /* the root counts as well */
+               "  local made, c = pcall(root.with_cancel, root)\n"
+               "  kept[#kept + 1] = made and c or nil\n"
+               "until not made\n"
+               "assert(#kept == 9, #kept)\n"
+               "local ok, err = pcall(root.with_cancel, root)\n"
+               "assert(not ok and err:find('no more than 10 contexts at once', 1, true), err)\n"
+               "assert(not pcall(root.with_timeout, root, 1, 'cause'))\n"
+               "kept = nil\n" /* garbage: it is collected for the next */
+               "for i = 1, 1000 do local c, cancel = root:with_timeout(100); cancel() end\n");
+  state_run(L, "local root, tasks = ctx.root(), {}\n"
+               "for i = 1, 5 do tasks[i] = root:async(function(c) c:sleep(0) end) end\n"
+               "local ok, err = pcall(root.go, root, print)\n"
+               "assert(not ok and err:find('no more than 5 tasks at once', 1, true), err)\n"
+               "for i = 1, 5 do tasks[i]:join() end\n"
+               "for i = 1, 100 do root:async(function() end):join() end\n");
+  state_run(L, "local c, cancel = ctx.root():with_cancel()\n"
+               "local stops = {}\n"
+               "for i = 1, 3 do stops[i] = c:on_done(function() end) end\n"
+               "local ok, err = pcall(c.on_done, c, print)\n"
+               "assert(not ok and err:find('no more than 3 hooks', 1, true), err)\n"
+               "assert(stops[1]())\n"
+               "stops[1] = c:on_done(function() end)\n"
+               "cancel()\n"
+               "ctx.yield()\n"
+               "for i = 1, 100 do assert(ctx.root():on_done(print)()) end\n");
+  limits = (ctx_lua_limits){0};
+  CHECK_INT(ctx_lua_set_limits(L, &limits), LUA_OK);
+  state_run(L, "local kept = {}\n"
+               "for i = 1, 100 do kept[i] = ctx.root():with_cancel() end\n");
+  close_all(L, root, e);
+  lua_State *plain = luaL_newstate();
+  CHECK(ctx_lua_set_limits(plain, &limits) != LUA_OK);
+  lua_close(plain);
+}
+
 static const struct test tests[] = {
   T(opens, "ctx.root() is what the host has given"),
   T(ends, "all waits of a script raise when its root has ended"),
   T(tells_an_end, "an error that says that a script was ended is known in C"),
+  T(limits, "a host limits what a script may have at once"),
   T(refuses, "what cannot be opened is refused with a clear text"),
   T(copies, "another copy of the library is refused"),
   T(pushes, "a context has one value in a state"),
