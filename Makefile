@@ -8,6 +8,7 @@
 #   make conformance  which tests prove which rule; make test fails when one has none
 #   make explore  every schedule of small programs on the core; REPLAY=... runs one
 #   make docs     build/docs: the reference of the module (by LDoc) and of the C headers
+#   make test-memory  the C tests under the memory sanitizer (clang)
 #   make planted  known bugs, one at a time: each is seen by the test or the search named for it
 #   make reliability  the figures of docs/reliability.md, measured anew; takes some minutes
 #   make soak-fuzz  such programs written by libFuzzer (clang), for SECONDS=60
@@ -146,7 +147,7 @@ $(BUILD)/process/unload: | $(shared)
 # Random programs over ctx.h, beside a model.
 simulate := $(BUILD)/sim/simulate
 sim_objects := $(patsubst %.c,$(BUILD)/obj/%.o,$(addprefix spec/sim/,model.c program.c main.c))
-$(simulate): $(sim_objects) $(library)
+$(simulate): $(sim_objects) $(internal)
 	@mkdir -p $(@D)
 	$(quiet)$(compile) $(LDFLAGS) -o $@ $^
 
@@ -271,6 +272,12 @@ reliability: $(simulate)
 	@echo; echo '== make soak-simulation CALLS=$(CALLS)'; $(simulate) $(CALLS) $(SEED)
 	@echo; echo '== make soak-races'; $(MAKE) --no-print-directory soak-races
 	@echo; echo '== make planted'; $(MAKE) --no-print-directory planted | grep -v '^    '
+
+# The C tests and the simulation under the memory sanitizer, which clang alone has.
+test-memory:
+	@$(MAKE) --no-print-directory run-memory CC=clang BUILD=build/memory CFLAGS='-O1 -g -fsanitize=memory' LDFLAGS=-fsanitize=memory
+run-memory: $(tests) $(simulate)
+	@BUILD='$(BUILD)' sh spec/run.sh $(tests) $(simulate)
 
 # CALLS=n SEED=n: so many calls beside the model, or from another seed.
 CALLS = 100000000
@@ -418,6 +425,6 @@ lint-explore:
 
 -include $(patsubst %.o,%.d,$(core) $(binding) $(host_objects) $(process_objects) $(sim_objects) $(c_programs) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
 
-.PHONY: soak-fuzz planted reliability amalgamation docs soak-races soak-simulation conformance examples bench-check bench-latency all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
+.PHONY: test-memory run-memory soak-fuzz planted reliability amalgamation docs soak-races soak-simulation conformance examples bench-check bench-latency all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
