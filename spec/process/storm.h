@@ -7,12 +7,14 @@
  * Always true: a context that lies in a place will be canceled, so that who waits for it
  * for ever comes back.
  *
- * Knows process.h.
+ * Knows process.h, counted.h.
  */
 #ifndef CTX_STORM_H
 #define CTX_STORM_H
 
 #include "process.h"
+
+#include "counted.h"
 
 enum { THREADS = 8, PLACES = 16, RING = 16, CHAIN = 6, DEPTH = 8, STAMP = 4711 };
 
@@ -48,7 +50,7 @@ struct timed {
 struct worker {
   struct storm *storm;
   uint64_t seed;
-  int64_t steps;
+  int64_t calls; /* of ctx.h, now and then brought up to date; atomic */
   struct hooked hooks[RING];
   struct timed timers[RING];
 };
