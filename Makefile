@@ -75,12 +75,19 @@ san_address := -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-re
 san_thread  := -fsanitize=thread
 runtime_address := libasan.so
 runtime_thread  := libtsan.so
-$(if $(san_$(SAN)),,$(error SAN=$(SAN): there is address, and thread))
+# What ran is written by a program as it ends; .ci/coverage.lua reads that.
+san_coverage := --coverage -fprofile-update=atomic
+$(if $(san_$(SAN)),,$(error SAN=$(SAN): there is address, thread, and coverage))
 $(if $(findstring clang,$(shell $(CC) --version)),$(error SAN=$(SAN) needs gcc: CC=$(CC) is clang))
 flags   += $(san_$(SAN)) -fno-omit-frame-pointer
 jumps_thread := $(abspath $(BUILD)/longjmp.so)
 jumps   := $(jumps_$(SAN))
-preload := $(shell $(CC) -print-file-name=$(runtime_$(SAN)))$(jumps:%=:%)
+preload := $(if $(runtime_$(SAN)),$(shell $(CC) -print-file-name=$(runtime_$(SAN)))$(jumps:%=:%))
+endif
+ifeq ($(SAN),coverage)
+CFLAGS   = -O0 -g
+localize := true # what counts is in every object, and shared
+$(BUILD)/obj/spec/%.o: private CPPFLAGS += -D_GNU_SOURCE -include spec/coverage.h
 endif
 
 quiet   := $(if $(V),,@)
@@ -131,7 +138,14 @@ $(module): $(binding) $(internal) lua/binding/module.map
 
 $(BUILD)/spec/%: $(BUILD)/obj/spec/core/%.o $(internal)
 	@mkdir -p $(@D)
-	$(quiet)$(compile) $(LDFLAGS) -o $@ $(filter %.o,$^) $(internal)
+	$(quiet)$(compile) $(LDFLAGS) -o $@ $(filter %.o,$^) $(internal) $(wraps)
+
+# Its own heap goes in front of the library's, where the linker can do that.
+ifeq ($(shell uname -s),Darwin)
+tests := $(filter-out $(BUILD)/spec/heap,$(tests))
+else
+$(BUILD)/spec/heap: private wraps := -Wl,--wrap=malloc -Wl,--wrap=free
+endif
 
 # Programs about a whole process: its threads, its forks, its end.
 process := $(patsubst spec/process/%.c,$(BUILD)/process/%,$(wildcard spec/process/*.c))

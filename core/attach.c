@@ -52,7 +52,7 @@ int ctx_hook_attach(ctx_hook *public, ctx_context *c)
 {
   struct hook *h = inside(public);
   uint32_t state = CTX__LOAD(&h->state);
-  bool busy = state == HOOK_ATTACHED || state == HOOK_STOPPING;
+  bool busy = state == HOOK_ATTACHED || state == HOOK_STOPPING; /* race: a stop is under way */
   int refused = busy ? EINVAL : refuse(c, h->f, h->flags);
   if (refused != 0) return refused;
   ctx_engine *e = c->engine;
@@ -61,7 +61,7 @@ int ctx_hook_attach(ctx_hook *public, ctx_context *c)
   h->link.next = h->link.prev = NULL;
   engine_count(e, COUNT_HOOKS, 1);
   refused = attach(h);
-  if (refused == 0) return 0;
+  if (refused == 0) return 0; /* race: the engine is closed after it was asked */
   engine_count(e, COUNT_HOOKS, -1);
   ctx_release(c);
   return refused;
@@ -111,7 +111,7 @@ ctx_hook *ctx_after_func(ctx_context *c, ctx_hook_fn *f, void *arg, unsigned fla
   h->home = e;
   ctx_retain(e->background);
   refused = ctx_hook_attach(public, c);
-  if (refused == 0) return public;
+  if (refused == 0) return public; /* race: as above */
   h->hook.refs = 1;
   hook_unref(h);
   errno = refused;

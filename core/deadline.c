@@ -48,7 +48,7 @@ static bool in_force_locked(struct deadline_context *d)
 
 bool deadline_is_over_locked(struct deadline_context *d, int64_t now_ns)
 {
-  return d->own_ns <= now_ns && in_force_locked(d);
+  return d->own_ns <= now_ns && in_force_locked(d); /* race: it is moved after it was popped */
 }
 
 void deadline_arm(struct deadline_context *d)
@@ -92,7 +92,7 @@ static bool follow_locked(ctx_context *c)
   struct deadline_context *d = deadline_context_of(c);
   if (c->node.kind == NODE_GRACE) {
     int64_t own_ns = clock_after(above_ns, ((struct grace_context *)(void *)d)->grace_ns);
-    return own_ns != d->own_ns && wish_locked(d, own_ns);
+    return own_ns != d->own_ns && wish_locked(d, own_ns); /* never: another one, no change */
   }
   if (in_force_locked(d))
     engine_keep(c->engine, &d->wish, d->own_ns);
@@ -144,7 +144,7 @@ static void meet(struct moving *m, struct merge_context *merge, enum pass pass)
   if (pass == PASS_COUNT) {
     merge->arrivals++;
   } else if (pass == PASS_FOLLOW && merge->stage != STAGE_READY) {
-    if (merge->arrivals > 0) merge->arrivals--;
+    if (merge->arrivals > 0) merge->arrivals--; /* race: something is born meanwhile */
     if (merge->arrivals == 0) put(m, merge, STAGE_READY);
   }
 }
@@ -227,7 +227,7 @@ void deadline_spare(struct grace_context *g, int64_t at_ns, struct list *dead)
   int64_t own_ns = clock_after(at_ns, g->grace_ns);
   CTX__LOCK(&d->context.node.lock);
   bool sooner = !state_is_done(context_state(&d->context)) && own_ns < d->own_ns;
-  bool changed = sooner && wish_locked(d, own_ns);
+  bool changed = sooner && wish_locked(d, own_ns); /* never: sooner, and no change */
   CTX__UNLOCK(&d->context.node.lock);
   if (changed) follow_below(&d->context, dead);
 }

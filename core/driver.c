@@ -197,7 +197,7 @@ int driver_start(ctx_engine *e)
   for (;;) {
     uint32_t is = CTX__LOAD(&e->thread_is);
     if (is == THREAD_RUNS) return 0;
-    if (is == THREAD_OVER) return ECANCELED;
+    if (is == THREAD_OVER) return ECANCELED; /* race: with the closing */
     if (is == THREAD_STARTING)
       CTX__WAIT(&e->thread_is, THREAD_STARTING, INT64_MAX);
     else if (CTX__CAS(&e->thread_is, &is, THREAD_STARTING))
@@ -209,10 +209,10 @@ void driver_stop(ctx_engine *e)
 {
   for (;;) {
     uint32_t is = CTX__LOAD(&e->thread_is);
-    if (is == THREAD_OVER) return;
-    if (is == THREAD_STARTING) CTX__WAIT(&e->thread_is, THREAD_STARTING, INT64_MAX);
+    if (is == THREAD_OVER) return; /* race: of two that close */
+    if (is == THREAD_STARTING) CTX__WAIT(&e->thread_is, is, INT64_MAX); /* race: start, stop */
     if (is == THREAD_RUNS) CTX__THREAD_JOIN(&e->thread);
-    if (is != THREAD_STARTING && CTX__CAS(&e->thread_is, &is, THREAD_OVER)) return;
+    if (is != THREAD_STARTING && CTX__CAS(&e->thread_is, &is, THREAD_OVER)) return; /* race: too */
   }
 }
 

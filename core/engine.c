@@ -262,7 +262,7 @@ int ctx_engine_fd(ctx_engine *e)
 {
   bool possible = e->driver == CTX_DRIVER_HOST && clock_is_monotonic(&e->clock);
   if (!possible || !CTX__FD_TIMED) {
-    errno = possible ? ENOTSUP : EINVAL;
+    errno = possible ? ENOTSUP : EINVAL; /* never: on Linux what is possible is supported */
     return -1;
   }
   engine_lock(e);

@@ -211,7 +211,7 @@ int hook_queue(ctx_engine *e, struct hook *h)
 {
   engine_lock(e);
   int refused = engine_accepts(e);
-  if (refused == 0) {
+  if (refused == 0) { /* race: with its closing */
     CTX__STORE(&h->state, HOOK_ATTACHED);
     enqueue_locked(e, h);
     engine_wake_locked(e);

@@ -22,7 +22,7 @@ static void leave(ctx_engine *e)
 void interrupt_close(ctx_engine *e)
 {
   uint32_t asking = CTX__LOAD(&e->asking);
-  while (!CTX__CAS(&e->asking, &asking, asking + ASKING_OVER)) continue;
+  while (!CTX__CAS(&e->asking, &asking, asking + ASKING_OVER)) continue; /* race: for the word */
   while ((asking = CTX__LOAD(&e->asking)) != ASKING_OVER) CTX__WAIT(&e->asking, asking, INT64_MAX);
 }
 

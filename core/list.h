@@ -45,9 +45,10 @@ static inline bool list_linked(const struct list_link *k)
   return k->next != NULL;
 }
 
+/* Of a list that is not empty. */
 static inline struct list_link *list_last(const struct list *l)
 {
-  return l->first != NULL ? l->first->prev : NULL;
+  return l->first->prev;
 }
 
 /* The element after 'k', or NULL when 'k' is the last. */

@@ -88,8 +88,8 @@ static ctx_context *find(int signal, uint64_t newest)
   for (struct list_link *k = listeners.first; k != NULL && found == NULL;
        k = list_after(&listeners, k)) {
     struct listener_context *l = LIST_ELEMENT(k, struct listener_context, listed);
-    if ((l->signals & bit(signal)) == 0 || l->number > newest) continue;
-    if (node_retain_unless_dead(&l->context.node)) found = &l->context;
+    if ((l->signals & bit(signal)) == 0 || l->number > newest) continue; /* race: a new one */
+    if (node_retain_unless_dead(&l->context.node)) found = &l->context; /* race: it goes */
   }
   CTX__UNLOCK(&lock);
   return found;
@@ -133,7 +133,7 @@ static int listen(struct listener_context *l)
   if (failed != 0) return failed;
   CTX__STORE(&process, CTX__PROCESS());
   failed = enter(l);
-  if (failed == 0 && ctx_done(&l->context)) listener_leave(&l->context);
+  if (failed == 0 && ctx_done(&l->context)) listener_leave(&l->context); /* race: it ends now */
   return failed;
 }
 

@@ -122,10 +122,11 @@ static size_t size_for(size_t n, ctx_context *const parents[])
   size_t values = 0, room = SIZE_MAX / 4;
   for (size_t i = 1; i < n; i++) {
     size_t more = count_values(parents[i]);
-    if (more > room - values) return 0;
+    if (more > room - values) return 0; /* never: with 64 bits; the next, too */
     values += more;
   }
-  if (n > room / sizeof(struct node) || values > room / sizeof(struct merged_value)) return 0;
+  room /= sizeof(struct node) + sizeof(struct merged_value);
+  if (n > room || values > room) return 0; /* never: see above */
   return sizeof(struct merge_context) + n * sizeof(struct node) +
          values * sizeof(struct merged_value);
 }

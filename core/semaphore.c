@@ -117,7 +117,7 @@ int ctx_semaphore_acquire(ctx_semaphore *s, ctx_context *c, int64_t k)
   if (err != 0 || ctx_semaphore_try_acquire(s, k)) return err;
   if (engine_is_dead(c->engine)) return ECHILD; /* nobody could end the wait */
   struct waiter w = {.tokens = k};
-  if (!wait_lie_down(&w.sleeper, c)) return ctx_err(c);
+  if (!wait_lie_down(&w.sleeper, c)) return ctx_err(c); /* race: it ends now */
   if (!enter(s, &w)) err = sleep_in_queue(s, &w, c);
   if (leave(s, &w)) err = 0;
   wait_get_up(&w.sleeper);

@@ -51,10 +51,9 @@ void ctx_snapshot_free(ctx_snapshot *s)
   ctx_release(e->background);
 }
 
-/* Makes room for 'n' more. */
+/* Makes room for 'n' more, for whom there is none. */
 static bool make_room(ctx_snapshot *s, size_t n)
 {
-  if (n <= s->room - s->count) return true;
   size_t room = s->count + n + s->count / 2;
   struct found *found = engine_alloc(s->engine, room * sizeof *found);
   if (found == NULL) return false;
@@ -116,11 +115,11 @@ static size_t add_linked(ctx_snapshot *s, size_t i)
   size_t seen = 0;
   CTX__LOCK(&n->lock);
   bool live = !state_is_done(CTX__LOAD_RELAXED(&n->state));
-  struct list_link *k = live && node_can_end(n) ? n->children.first : NULL;
+  struct list_link *k = live ? n->children.first : NULL;
   for (; k != NULL; k = list_after(&n->children, k)) {
     struct node *child = LIST_ELEMENT(k, struct node, sibling), *hung = node_hung(child);
     seen++;
-    if (s->count == s->room || !node_retain_unless_dead(hung)) continue;
+    if (s->count == s->room || !node_retain_unless_dead(hung)) continue; /* race: as below */
     add(s, context_of_node(hung), i);
   }
   CTX__UNLOCK(&n->lock);
@@ -136,7 +135,7 @@ static bool is_below_root(ctx_context *c, const ctx_context *root)
     if (context_up(c, i) != NULL) return false;
   }
   const struct node *n = c->node.parent;
-  while (n != NULL && n->kind == NODE_VALUE) n = n->parent;
+  while (n->kind == NODE_VALUE) n = n->parent;
   return n == &root->node;
 }
 
@@ -152,7 +151,7 @@ static size_t add_tracked(ctx_snapshot *s, size_t i, const ctx_context *root)
     bool wanted = root != NULL ? is_below_root(c, root) : node_can_end(&c->node);
     if (!wanted || state_is_done(context_state(c))) continue;
     seen++;
-    if (s->count < s->room && node_retain_unless_dead(&c->node))
+    if (s->count < s->room && node_retain_unless_dead(&c->node)) /* race: the last release */
       add(s, c, root != NULL ? i : NOBODY);
   }
   engine_unlock(e);

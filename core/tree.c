@@ -54,7 +54,7 @@ bool node_retain_unless_dead(struct node *n)
 {
   uint32_t refs = CTX__LOAD_RELAXED(&n->refs);
   while (refs != 0) {
-    if (refs >= REFS_FOREVER || CTX__CAS(&n->refs, &refs, refs + 1)) return true;
+    if (refs >= REFS_FOREVER || CTX__CAS(&n->refs, &refs, refs + 1)) return true; /* race: for it */
   }
   return false;
 }
@@ -63,7 +63,7 @@ bool node_release_unless_last(struct node *n)
 {
   uint32_t refs = CTX__LOAD(&n->refs);
   while (refs != 1) {
-    if (refs >= REFS_FOREVER || CTX__CAS(&n->refs, &refs, refs - 1)) return true;
+    if (refs >= REFS_FOREVER || CTX__CAS(&n->refs, &refs, refs - 1)) return true; /* race: for it */
   }
   return false;
 }

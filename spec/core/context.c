@@ -135,6 +135,7 @@ TEST(error_texts)
   CHECK_STR(ctx_strerror(CTX_CANCELED), "context canceled");
   CHECK_STR(ctx_strerror(CTX_DEADLINE_EXCEEDED), "context deadline exceeded");
   CHECK_STR(ctx_strerror(0), "no error");
+  CHECK_STR(ctx_strerror(99), "unknown context error");
 }
 
 TEST(version)

@@ -216,6 +216,56 @@ TEST(advance_refuses)
   world_close(&w), world_close(&v);
 }
 
+struct advance {
+  ctx_engine *e;
+  int answer;
+};
+
+static void *advance_elsewhere(void *arg)
+{
+  struct advance *a = arg;
+  a->answer = ctx_engine_advance(a->e, 5);
+  return NULL;
+}
+
+static void wait_for_another(ctx_timer *t, void *arg)
+{
+  pthread_t thread;
+  (void)t;
+  CHECK_INT(pthread_create(&thread, NULL, advance_elsewhere, arg), 0);
+  CHECK_INT(pthread_join(thread, NULL), 0);
+}
+
+TEST(advance_of_another_thread)
+{
+  struct world w;
+  struct advance a = {.answer = 0};
+  ctx_timer t;
+  manual(&w);
+  a.e = w.engine;
+  ctx_timer_init(&t, w.engine, wait_for_another, &a);
+  CHECK_INT(ctx_timer_arm(&t, 10), 0);
+  CHECK_INT(ctx_engine_advance(w.engine, 20), 0);
+  CHECK_INT(a.answer, EDEADLK);
+  CHECK_INT(ctx_engine_now(w.engine), 20);
+  world_close(&w);
+}
+
+/* The instant of the next look may be early: then nothing comes of it, and time goes on. */
+TEST(advance_by_early_looks)
+{
+  struct bell b[40];
+  struct world w;
+  struct journal j;
+  manual(&w);
+  bells(b, 40, &j, &w);
+  for (int i = 0; i < 40; i++) arm(&b[i], CTX_SECONDS(100) + i);
+  for (int i = 0; i < 39; i++) CHECK(ctx_timer_disarm(&b[i].timer));
+  CHECK_INT(ctx_engine_advance(w.engine, CTX_SECONDS(200)), 0);
+  RANG(&j, 39);
+  world_close(&w);
+}
+
 TEST(end_of_time)
 {
   struct world w;
@@ -1269,6 +1319,8 @@ static const struct test tests[] = {
   T(instant_by_instant, "Q1 advance goes instant by instant"),
   T(advance_runs_all, "Q1 advance returns when all that is due has run"),
   T(advance_refuses, "advance refuses negative times and engines that are not manual"),
+  T(advance_of_another_thread, "an advance while another thread advances is EDEADLK"),
+  T(advance_by_early_looks, "an advance does not stop at instants at which nothing is due"),
   T(end_of_time, "D9 time ends at never, and what is never does not come"),
   T(all_of_time, "one advance goes through all of time"),
   T(clocks_are_apart, "an engine moves its own clock alone"),

@@ -97,7 +97,7 @@ static void in_child(void (*facts)(void *), void *arg, void (*leave)(int))
 
 struct forked {
   ctx_engine *engine;
-  ctx_context *c;
+  ctx_context *c, *timed;
   ctx_timer timer;
   int fd, ran;
   struct turn turn;
@@ -207,6 +207,8 @@ static void child_arms_blindly(void *arg)
   CHECK_INT(ctx_timer_arm(&f->timer, 0), 0);
   CHECK_INT(ctx_engine_poll(f->engine), 1);
   CHECK(ctx_cancel(f->c));
+  CHECK_INT(ctx_extend(f->timed, 0), 0);
+  CHECK(ctx_done(f->timed));
 }
 
 TEST(child_leaves_descriptors_alone)
@@ -218,12 +220,15 @@ TEST(child_leaves_descriptors_alone)
   w.engine = f.engine;
   f.c = ctx_with_cancel(ctx_engine_background(f.engine));
   f.fd = ctx_engine_fd(f.engine);
-  int fd = ctx_fd(f.c);
-  CHECK(fd >= 0);
+  f.timed = ctx_with_timeout(ctx_engine_background(f.engine), CTX_SECONDS(1000));
+  int fd = ctx_fd(f.c), timed_fd = ctx_fd(f.timed);
+  CHECK(fd >= 0 && timed_fd >= 0);
   ctx_timer_init(&f.timer, f.engine, count_timer, &f);
   in_child(child_arms_blindly, &f, exit);
   CHECK(!readable(fd));
+  CHECK(!readable(timed_fd));
   CHECK(f.fd < 0 || !readable(f.fd));
+  ctx_release(f.timed);
   ctx_release(f.c);
   world_close(&w);
 }
@@ -372,6 +377,31 @@ static void dead_refuses(struct dead *d)
   CHECK(!ctx_done(d->live));
 }
 
+/* What only explains says less, and takes no lock. */
+static void dead_explains(struct dead *d)
+{
+  char text[64];
+  ctx_origin o;
+  CHECK_INT(ctx_set_name(d->live, "name"), ECHILD);
+  CHECK_INT(ctx_name(d->live, text, sizeof text), 0);
+  CHECK_INT(ctx_id(d->live), 0);
+  FAILS(ctx_snapshot_take(d->live) == NULL, ECHILD);
+  CHECK_INT(ctx_dump(d->live, stdout), ECHILD);
+  CHECK_INT(ctx_dump_oldest(d->w.engine, 3, stdout), ECHILD);
+  ctx_text(d->live, text, sizeof text);
+  CHECK_STR(text, "....WithCancel");
+  if (CHECK(ctx_origin_of(d->canceled, &o))) CHECK(o.context == d->canceled && o.site == NULL);
+}
+
+static void dead_waits(struct dead *d)
+{
+  ctx_semaphore *s = need(ctx_semaphore_open(1));
+  CHECK_INT(ctx_semaphore_acquire(s, d->live, 1), 0);
+  CHECK_INT(ctx_semaphore_acquire(s, d->live, 1), ECHILD);
+  CHECK_INT(ctx_semaphore_release(s, 1), 0);
+  ctx_semaphore_close(s);
+}
+
 static void dead_answers(struct dead *d)
 {
   CHECK_INT(ctx_err(d->canceled), CTX_CANCELED);
@@ -410,6 +440,8 @@ static void dead_lets_go(struct dead *d)
 static void dead_facts(void *arg)
 {
   dead_refuses(arg);
+  dead_explains(arg);
+  dead_waits(arg);
   dead_answers(arg);
   dead_lets_go(arg);
 }
@@ -436,6 +468,47 @@ TEST(dead_in_its_child)
   dead_open(&d);
   in_child(child_of_child, &d, exit);
   dead_close(&d);
+}
+
+/* ---- a deadline that passes while the thread is busy ---------------------------------- */
+
+struct blocked {
+  bool runs, over; /* atomic */
+  ctx_context *c;  /* past its deadline */
+};
+
+static void block(ctx_context *c, void *arg)
+{
+  struct blocked *b = arg;
+  CHECK(ctx_done(c));
+  WRITE(b->runs, true);
+  EVENTUALLY(READ(b->over));
+}
+
+static void ended_by_nobody(void *arg)
+{
+  const struct blocked *b = arg;
+  ctx_origin o;
+  CHECK_INT(ctx_err(b->c), CTX_DEADLINE_EXCEEDED);
+  CHECK(!ctx_origin_of(b->c, &o));
+}
+
+TEST(over_without_an_origin)
+{
+  struct world w;
+  struct blocked b = {.over = false};
+  ctx_context *first = ctx_with_cancel(threaded(&w));
+  ctx_hook_release(need(ctx_after_func(first, block, &b, 0)));
+  ctx_cancel(first);
+  EVENTUALLY(READ(b.runs));
+  b.c = need(ctx_with_timeout(ctx_engine_background(w.engine), 1000));
+  while (real_now() < ctx_deadline(b.c)) sched_yield();
+  in_child(ended_by_nobody, &b, _exit);
+  WRITE(b.over, true);
+  ctx_release(b.c);
+  ctx_release(first);
+  EVENTUALLY(counters(&w).hooks == 0 && counters(&w).contexts == 0);
+  world_close(&w);
 }
 
 /* ---- locks that nobody is there to drop ----------------------------------------------- */
@@ -576,6 +649,7 @@ static const struct test tests[] = {
   T(forked_in_a_hook_of_a_poll, "forked in a hook, both go on with the poll"),
   T(dead_in_the_child, "an engine with a thread is dead in the child, and tells the truth"),
   T(dead_in_its_child, "it is dead in the child of the child as well"),
+  T(over_without_an_origin, "E7 what no driver has ended is over in the child, and has no origin"),
 #ifndef SANITIZED
   T(locked_at_the_fork, "it is dead without a lock taken, whoever held them at the fork"),
 #endif

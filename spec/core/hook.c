@@ -769,6 +769,10 @@ TEST(no_context)
   ctx_hook_init(&h, tally, &ran, 0);
   CHECK_INT(ctx_hook_attach(&h, NULL), EINVAL);
   CHECK(!ctx_hook_stop(&h));
+  CHECK(ctx_after_func(ctx_background(), NULL, &ran, 0) == NULL);
+  CHECK_INT(errno, EINVAL);
+  CHECK(ctx_after_func(ctx_background(), tally, &ran, 2) == NULL);
+  CHECK_INT(errno, EINVAL);
   CHECK_INT(ran, 0);
 }
 

@@ -74,6 +74,9 @@ TEST(no_site)
   ctx_context *c = ctx_with_cancel(manual(&w));
   (ctx_cancel)(c);
   CHECK(origin_of(c).site == NULL);
+  char text[128];
+  CHECK(ctx_origin_text(c, text, sizeof text) > 0);
+  CHECK_STR(text, "context canceled (context 1 was canceled, 0.000 s ago)");
   ctx_release(c);
   world_close(&w);
 }
@@ -226,6 +229,20 @@ TEST(long_name)
   world_close(&w);
 }
 
+/* Bytes that are no character at all: none of them is the first of one. */
+TEST(no_characters)
+{
+  struct world w;
+  char name[400];
+  ctx_context *c = ctx_with_cancel(manual(&w));
+  memset(name, '\x80', sizeof name);
+  name[399] = '\0';
+  CHECK_INT(ctx_set_name(c, name), 0);
+  check_name(c, "");
+  ctx_release(c);
+  world_close(&w);
+}
+
 TEST(ids)
 {
   struct world w;
@@ -286,6 +303,31 @@ TEST(chain)
                 ".WithoutCancel.WithDeadline(never)");
   ctx_context *all[] = {f, k, v, d, a};
   for (int i = 0; i < 5; i++) ctx_release(all[i]);
+  world_close(&w);
+}
+
+/* Before the beginning of time, and after the deadline. */
+TEST(past)
+{
+  struct world w;
+  char text[128];
+  ctx_context *bg = world_open(&w, CTX_DRIVER_MANUAL, -CTX_SECONDS(10));
+  ctx_context *c = ctx_with_deadline(bg, -CTX_MS(2500)), *d = ctx_with_deadline(bg, -CTX_MS(10500));
+  check_text(c, "context.Background.WithDeadline(-2.500 [7.500s])");
+  check_text(d, "context.Background.WithDeadline(-10.500 [0.000s])");
+  ctx_engine_advance(w.engine, CTX_SECONDS(10) - 1);
+  check_text(c, "context.Background.WithDeadline(-2.500 [0.000s])");
+  ctx_context *e = ctx_with_deadline(bg, -1);
+  check_text(e, "context.Background.WithDeadline(0.000 [0.000s])");
+  CHECK(ctx_origin_text(c, text, sizeof text) > 0);
+  CHECK_STR(text, "context deadline exceeded (context 1 reached its deadline, 2.499 s ago)");
+  ctx_set_name(c, "a\x7f"
+                  "b");
+  CHECK(ctx_origin_text(c, text, sizeof text) > 0);
+  CHECK_STR(text, "context deadline exceeded (\"a b\" reached its deadline, 2.499 s ago)");
+  ctx_release(e);
+  ctx_release(d);
+  ctx_release(c);
   world_close(&w);
 }
 
@@ -351,9 +393,11 @@ static const struct test tests[] = {
   T(line, "E7 it is one line for people, whatever the texts in it"),
   T(names, "N1 a name may be set, changed and taken away"),
   T(long_name, "N1 a name is cut between two characters"),
+  T(no_characters, "N1 a long name without a whole character is none"),
   T(ids, "E7 a number is given to who is first asked for it"),
   T(no_memory, "E7 names and texts do with no memory what they can"),
   T(chain, "N1 the chain is shown from its root, N2 without values"),
+  T(past, "D1 E7 N1 instants of the past are shown as such"),
   T(race, "E7 whoever sees the end sees where it came from"),
 };
 

@@ -118,6 +118,10 @@ TEST(root)
   CHECK_INT(at(s, 1)->age_ns, 7);
   CHECK(at(s, 2)->context == b);
   ctx_snapshot_free(s);
+  s = need(ctx_snapshot_take(v)); /* a value that never ends shows the root */
+  CHECK_INT(ctx_snapshot_count(s), 3);
+  CHECK(at(s, 0)->context == bg);
+  ctx_snapshot_free(s);
   s = need(ctx_snapshot_take(k));
   CHECK_INT(ctx_snapshot_count(s), 2);
   CHECK(at(s, 1)->context == c);
@@ -214,6 +218,60 @@ TEST(graphviz)
   release_tree(&w, a, below);
 }
 
+static void nothing(ctx_context *c, void *arg)
+{
+  CHECK(ctx_done(c));
+  (void)arg;
+}
+
+/* What is done is dashed, and what waits is counted, in one and in many. */
+TEST(graphviz_of_many)
+{
+  struct world w;
+  struct paper p;
+  ctx_context *below[2], *a = draw_tree(&w, below);
+  ctx_hook *hook[3];
+  for (int i = 0; i < 3; i++)
+    hook[i] = need(ctx_after_func(i < 1 ? a : below[0], nothing, NULL, 0));
+  ctx_set_name(a, "\\");
+  CHECK_INT(ctx_dump_dot(a, take_paper(&p)), 0);
+  check_paper(&p, "digraph contexts {\n  node [shape=box];\n"
+                  "  n0 [label=\"cancel \\\"\\\\\\\", live, 1 hook\"];\n"
+                  "  n1 [label=\"deadline context 1, live, 1.500 s left, 2 hooks\"];\n  n0 -> n1;\n"
+                  "  n2 [label=\"cancel context 2, live, 1.500 s left\"];\n  n1 -> n2;\n}\n");
+  ctx_cancel(below[0]);
+  CHECK_INT(ctx_dump_dot(below[1], take_paper(&p)), 0);
+  check_paper(
+    &p, "digraph contexts {\n  node [shape=box];\n"
+        "  n0 [label=\"cancel context 2, context canceled, 1.500 s left\", style=dashed];\n}\n");
+  for (int i = 0; i < 3; i++) {
+    ctx_hook_stop(hook[i]);
+    ctx_hook_release(hook[i]);
+  }
+  release_tree(&w, a, below);
+}
+
+/* The deepest are written as far to the right as can be read. */
+TEST(deep)
+{
+  enum { DEEP = 65 };
+  struct world w;
+  struct paper p;
+  ctx_context *c[DEEP] = {ctx_with_cancel(manual(&w))};
+  for (int i = 1; i < DEEP; i++) c[i] = ctx_with_cancel(c[i - 1]);
+  CHECK_INT(ctx_dump(c[0], take_paper(&p)), 0);
+  fclose(p.f);
+  size_t most = 0;
+  for (const char *line = p.text; line != NULL && *line != '\0'; line = strchr(line, '\n') + 1) {
+    size_t blanks = strspn(line, " ");
+    if (blanks > most) most = blanks;
+  }
+  CHECK_INT(most, 120);
+  free(p.text);
+  for (int i = DEEP; i-- > 0;) ctx_release(c[i]);
+  world_close(&w);
+}
+
 TEST(oldest)
 {
   struct world w;
@@ -245,6 +303,7 @@ TEST(full)
   if (f != NULL) {
     setvbuf(f, NULL, _IONBF, 0);
     CHECK_INT(ctx_dump(a, f), EIO);
+    CHECK_INT(ctx_dump_dot(a, f), EIO);
     fclose(f);
   }
   ctx_release(a);
@@ -291,7 +350,20 @@ TEST(no_memory)
   w.fail_at = 0;
   CHECK(n > 3 && s != NULL);
   ctx_snapshot_free(s);
+  ctx_snapshot_free(NULL);
+  w.fail_at = w.calls + 1;
+  CHECK_INT(ctx_dump(a, stdout), ENOMEM);
   ctx_engine_track(w.engine, true);
+  ctx_context *one = ctx_with_cancel(ctx_engine_background(w.engine));
+  for (n = 1; n <= 2; n++) {
+    w.fail_at = w.calls + n;
+    CHECK_INT(ctx_dump_oldest(w.engine, 3, stdout), ENOMEM);
+  }
+  ctx_release(one);
+  (void)(ctx_with_cancel)(NULL);
+  w.fail_at = w.calls + 2;
+  CHECK((ctx_with_cancel)(a) == NULL); /* one without a site */
+  CHECK_INT(errno, ENOMEM);
   for (n = 1; n <= 3; n++) {
     w.fail_at = w.calls + n;
     CHECK(ctx_with_cancel(a) == NULL);
@@ -346,6 +418,8 @@ static const struct test tests[] = {
   T(untracked_again, "N3 tracking is an option, and can be ended"),
   T(text, "N3 it is written as text"),
   T(graphviz, "N3 it is written for Graphviz"),
+  T(graphviz_of_many, "N3 there what is done is dashed, and what waits is counted"),
+  T(deep, "N3 the deepest stay in sight"),
   T(oldest, "N3 the oldest are written with the place where they were made"),
   T(full, "N3 a file that takes nothing is told of"),
   T(large, "N3 its size has no bound but memory"),
