@@ -15,3 +15,4 @@ static inline __attribute__((noreturn)) void covered_exit(int status)
 }
 
 #define _exit covered_exit
+#define COVERED 1

@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#ifdef SANITIZED
+#ifdef SLOW
 enum { ROUNDS = 3000 };
 #else
 enum { ROUNDS = 100000 };

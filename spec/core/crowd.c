@@ -14,7 +14,7 @@
 #include <pthread.h>
 #include <stdint.h>
 
-#ifdef SANITIZED
+#ifdef SLOW
 enum { STEPS = 40000, STACK = 512 * 1024 };
 #else
 enum { STEPS = 200000, STACK = 64 * 1024 };

@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
-#ifdef SANITIZED
+#ifdef SLOW
 enum { ROUNDS = 300 };
 #else
 enum { ROUNDS = 2000 };

@@ -16,7 +16,7 @@
 #include <signal.h>
 #include <stdint.h>
 
-#ifdef SANITIZED
+#ifdef SLOW
 enum { ROUNDS = 100 };
 #else
 enum { ROUNDS = 1000 };

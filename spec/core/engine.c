@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifdef SANITIZED
+#ifdef SLOW
 enum { STEPS = 60000, RACES = 20000 };
 #else
 enum { STEPS = 200000, RACES = 100000 };

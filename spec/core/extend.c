@@ -16,7 +16,7 @@
 #include <sys/timerfd.h>
 #endif
 
-#ifdef SANITIZED
+#ifdef SLOW
 enum { MILLION = 200000, STACK = 512 * 1024, ROUNDS = 20000, TREES = 40 };
 #else
 enum { MILLION = 1000000, STACK = 64 * 1024, ROUNDS = 20000, TREES = 400 };

@@ -16,7 +16,7 @@
 #include <signal.h>
 #include <stdint.h>
 
-#ifdef SANITIZED
+#ifdef SLOW
 enum { FORKS = 4 }; /* each of these children sleeps for a second at its end */
 #else
 enum { FORKS = 200 };

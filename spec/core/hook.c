@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifdef SANITIZED
+#ifdef SLOW
 enum { ROUNDS = 500, MANY = 50000 };
 #else
 enum { ROUNDS = 2000, MANY = 100000 };

@@ -21,7 +21,7 @@
 #include <sys/timerfd.h>
 #endif
 
-#ifdef SANITIZED
+#ifdef SLOW
 enum { ROUNDS = 300, STORM = 600 };
 #else
 enum { ROUNDS = 3000, STORM = 6000 };

@@ -16,7 +16,7 @@
 #include <time.h>
 
 enum { POSTERS = 4 };
-#ifdef SANITIZED
+#ifdef SLOW
 enum { POSTS = 25000, ROUNDS = 5000 };
 #else
 enum { POSTS = 25000, ROUNDS = 20000 };

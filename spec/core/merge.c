@@ -13,7 +13,7 @@
 #include <pthread.h>
 #include <stdint.h>
 
-#ifdef SANITIZED
+#ifdef SLOW
 enum { MILLION = 200000, STACK = 512 * 1024, ROUNDS = 20000, TREES = 60 };
 #else
 enum { MILLION = 1000000, STACK = 64 * 1024, ROUNDS = 20000, TREES = 600 };

@@ -15,7 +15,7 @@
 
 #include <stdint.h>
 
-#ifdef SANITIZED
+#ifdef SLOW
 enum { STACKS = 20000 };
 #else
 enum { STACKS = 100000 };

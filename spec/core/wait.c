@@ -13,7 +13,7 @@
 #include <signal.h>
 #include <stdint.h>
 
-#ifdef SANITIZED
+#ifdef SLOW
 enum { WAITERS = 300, STACK = 512 * 1024, ROUNDS = 300, STORM = 500 };
 #else
 enum { WAITERS = 2000, STACK = 64 * 1024, ROUNDS = 3000, STORM = 3000 };

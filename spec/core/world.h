@@ -41,6 +41,11 @@
 #define SANITIZED 1
 #endif
 
+/* Whether all is slower than usual, so that less of it has to do. */
+#if defined(SANITIZED) || defined(COVERED)
+#define SLOW 1
+#endif
+
 struct world {
   ctx_engine *engine;
   int64_t now_ns;  /* atomic; the clock of a host engine */

@@ -9,7 +9,7 @@
  */
 #include "process.h"
 
-#ifdef SANITIZED
+#ifdef SLOW
 enum { EXITS = 30, LUA_EXITS = 5 };
 #else
 enum { EXITS = 200, LUA_EXITS = 50 };

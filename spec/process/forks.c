@@ -9,7 +9,7 @@
  */
 #include "process.h"
 
-#ifdef SANITIZED
+#ifdef SLOW
 enum { FORKS = 50 };
 #else
 enum { FORKS = 500 };
