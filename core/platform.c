@@ -20,7 +20,7 @@ CTX__TLS struct ctx__self ctx__self;
 static int64_t read_clock(clockid_t clock)
 {
   struct timespec t;
-  if (clock_gettime(clock, &t) != 0) abort();
+  if (clock_gettime(clock, &t) != 0) abort(); /* never: POSIX has these clocks */
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
@@ -198,8 +198,7 @@ int ctx__thread_start(ctx__thread *t, void *(*f)(void *), void *arg)
 }
 
 uint32_t ctx__process = 1;
-static int watch_failed;
-static pthread_once_t watch_once = PTHREAD_ONCE_INIT;
+static ctx__atomic watched;
 
 static void in_child(void)
 {
@@ -209,15 +208,13 @@ static void in_child(void)
 #endif
 }
 
-static void watch(void)
-{
-  watch_failed = pthread_atfork(NULL, NULL, in_child);
-}
-
+/* Two threads may come here at once: a child may count twice. */
 int ctx__watch_forks(void)
 {
-  pthread_once(&watch_once, watch);
-  return watch_failed;
+  if (CTX__LOAD(&watched) != 0) return 0;
+  int failed = pthread_atfork(NULL, NULL, in_child);
+  if (failed == 0) CTX__STORE(&watched, 1);
+  return failed;
 }
 
 /* ---- signals -------------------------------------------------------------- */
@@ -414,12 +411,13 @@ int ctx__fd_renew(ctx__fd *f)
 {
   ctx__fd renewed;
   if (ctx__fd_open(&renewed) != 0) return -1;
-  return move_to(renewed.fd, f->fd) && move_to(renewed.write, f->write) ? 0 : -1;
+  bool moved = move_to(renewed.fd, f->fd);
+  return move_to(renewed.write, f->write) && moved ? 0 : -1; /* never: Linux has no other end */
 }
 
 void ctx__fd_close(ctx__fd *f)
 {
   if (f->fd >= 0) close(f->fd);
-  if (f->write >= 0) close(f->write);
+  if (f->write >= 0) close(f->write); /* never: Linux has no other end */
   f->fd = f->write = -1;
 }

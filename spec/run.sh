@@ -28,6 +28,7 @@ conform() {
 
 # The whole address sanitizer, leaks included; no effect on a plain build.
 export ASAN_OPTIONS="detect_leaks=1:${ASAN_OPTIONS-}"
+export TSAN_OPTIONS="atexit_sleep_ms=0:${TSAN_OPTIONS-}" # or each process sleeps for a second at its end
 export UBSAN_OPTIONS="print_stacktrace=1:${UBSAN_OPTIONS-}"
 
 count() {
