@@ -9,6 +9,7 @@
 #   make explore  every schedule of small programs on the core; REPLAY=... runs one
 #   make docs     build/docs: the reference of the module (by LDoc) and of the C headers
 #   make test-memory  the C tests under the memory sanitizer (clang)
+#   make coverage  which branches of the sources the tests take (gcc)
 #   make planted  known bugs, one at a time: each is seen by the test or the search named for it
 #   make reliability  the figures of docs/reliability.md, measured anew; takes some minutes
 #   make soak-fuzz  such programs written by libFuzzer (clang), for SECONDS=60
@@ -26,10 +27,10 @@
 #
 # demo, test and lint install what they miss, after saying so (.ci/deps).
 #
-# Variables: CC, CFLAGS, CPPFLAGS, LDFLAGS, WERROR=1, SAN=address or thread, BUILD (the
-# folder), LUA (a Lua 5.4), LUA_INCDIR (the folder of its lua.h), LUA_LIB (what links
-# it, for the tests), V=1 (shows the commands); where to install: PREFIX (/usr/local),
-# LIBDIR and INCLUDEDIR (below it), DESTDIR (goes before all of them).
+# Variables: CC, CFLAGS, CPPFLAGS, LDFLAGS, WERROR=1, SAN=address, thread or coverage,
+# BUILD (the folder), LUA (a Lua 5.4), LUA_INCDIR (the folder of its lua.h), LUA_LIB
+# (what links it, for the tests), V=1 (shows the commands); where to install: PREFIX
+# (/usr/local), LIBDIR and INCLUDEDIR (below it), DESTDIR (goes before all of them).
 
 CFLAGS ?= -O2 -g
 BUILD  := build$(SAN:%=/%)
@@ -75,8 +76,8 @@ san_address := -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-re
 san_thread  := -fsanitize=thread
 runtime_address := libasan.so
 runtime_thread  := libtsan.so
-# What ran is written by a program as it ends; .ci/coverage.lua reads that. A count may lose by a race, and is not 0 then.
-san_coverage := --coverage
+# What ran is written by a program as it ends; .ci/coverage.lua reads that.
+san_coverage := --coverage -fprofile-update=atomic
 $(if $(san_$(SAN)),,$(error SAN=$(SAN): there is address, thread, and coverage))
 $(if $(findstring clang,$(shell $(CC) --version)),$(error SAN=$(SAN) needs gcc: CC=$(CC) is clang))
 flags   += $(san_$(SAN)) -fno-omit-frame-pointer
@@ -84,9 +85,11 @@ jumps_thread := $(abspath $(BUILD)/longjmp.so)
 jumps   := $(jumps_$(SAN))
 preload := $(if $(runtime_$(SAN)),$(shell $(CC) -print-file-name=$(runtime_$(SAN)))$(jumps:%=:%))
 endif
+own_platform := $(BUILD)/obj/core/platform.o
 ifeq ($(SAN),coverage)
+own_platform :=
 CFLAGS   = -O0 -g
-localize := true # what counts is in every object, and shared
+localize := true # what counts is in every object, and shared; so one platform is
 $(BUILD)/obj/spec/%.o: private CPPFLAGS += -D_GNU_SOURCE -include spec/coverage.h
 endif
 
@@ -114,7 +117,7 @@ libs: $(library) $(shared)
 
 # One object in which only what is exported has a name.
 $(library): $(core)
-$(embedded): $(binding) $(BUILD)/obj/core/platform.o
+$(embedded): $(binding) $(own_platform)
 $(library) $(embedded):
 	@rm -f $@
 	$(quiet)$(CC) $(CFLAGS) $(if $(findstring -flto,$(CFLAGS)),-flinker-output=nolto-rel) -r -nostdlib -o $(@:.a=.o) $^
@@ -302,6 +305,12 @@ test-memory:
 run-memory: $(tests) $(simulate)
 	@BUILD='$(BUILD)' sh spec/run.sh $(tests) $(simulate)
 
+# What the tests run of the sources: all branches of core/, and nearly all of the binding.
+coverage:
+	@find build/coverage -name '*.gcda' -delete 2>/dev/null; true
+	@STRESS_CALLS=300000 ROUNDS=300 WHEEL_STEPS=1000000 $(MAKE) --no-print-directory test CC=gcc SAN=coverage
+	@$(lua) .ci/coverage.lua build/coverage core 100 lua/binding 89
+
 # CALLS=n SEED=n: so many calls beside the model, or from another seed.
 CALLS = 100000000
 soak-simulation: $(simulate)
@@ -448,6 +457,6 @@ lint-explore:
 
 -include $(patsubst %.o,%.d,$(core) $(binding) $(host_objects) $(process_objects) $(sim_objects) $(c_programs) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
 
-.PHONY: test-memory run-memory soak-fuzz planted reliability amalgamation docs soak-races soak-simulation conformance examples bench-check bench-latency all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
+.PHONY: coverage test-memory run-memory soak-fuzz planted reliability amalgamation docs soak-races soak-simulation conformance examples bench-check bench-latency all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:

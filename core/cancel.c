@@ -24,7 +24,8 @@ struct ending {
 static bool ends_locked(ctx_context *c, const struct ending *end)
 {
   if (state_is_done(context_state(c))) return false;
-  return end->err == CTX_CANCELED || deadline_is_over_locked(deadline_context_of(c), end->at_ns);
+  if (end->err == CTX_CANCELED) return true;
+  return deadline_is_over_locked(deadline_context_of(c), end->at_ns); /* race: it is moved */
 }
 
 static void publish_locked(ctx_context *c, const struct ending *end)
@@ -178,11 +179,11 @@ static bool is_over(ctx_context *c, int64_t now_ns)
   return context_state(c) == CTX__LIVE_TIMED && now_ns >= CTX__LOAD(&c->deadline_ns);
 }
 
-/* The slow half of ctx_err: another word is to be read, or the clock. */
+/* The slow half of ctx_err: another word is to be read, or the clock. What never ends says so in its
+ * own word. */
 int ctx__err_asked(const ctx_context *asked)
 {
   ctx_context *c = context_ending((ctx_context *)(uintptr_t)asked);
-  if (c == NULL) return 0;
   if (context_state(c) == CTX__LIVE_TIMED) {
     int64_t now_ns = clock_now(&c->engine->clock);
     bool dead = engine_is_dead(c->engine);

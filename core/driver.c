@@ -200,7 +200,7 @@ int driver_start(ctx_engine *e)
     if (is == THREAD_OVER) return ECANCELED; /* race: with the closing */
     if (is == THREAD_STARTING)
       CTX__WAIT(&e->thread_is, THREAD_STARTING, INT64_MAX);
-    else if (CTX__CAS(&e->thread_is, &is, THREAD_STARTING))
+    else if (CTX__CAS(&e->thread_is, &is, THREAD_STARTING)) /* race: two start it */
       return start(e);
   }
 }

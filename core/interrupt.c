@@ -9,7 +9,7 @@ static bool enter(ctx_engine *e)
 {
   uint32_t asking = CTX__LOAD(&e->asking);
   while (asking < ASKING_OVER) {
-    if (CTX__CAS(&e->asking, &asking, asking + 1)) return true;
+    if (CTX__CAS(&e->asking, &asking, asking + 1)) return true; /* race: for the word */
   }
   return false;
 }
@@ -37,7 +37,7 @@ static bool put(ctx_engine *e, ctx_context *c)
   node_retain(&c->node);
   for (int i = 0; i < SIGNALED_MAX; i++) {
     ctx_context *in = CTX__LOAD(&e->signaled[i]);
-    if (in == NULL && CTX__CAS(&e->signaled[i], &in, c)) return true;
+    if (in == NULL && CTX__CAS(&e->signaled[i], &in, c)) return true; /* race: for the place */
     if (in != c) continue;
     node_release(&c->node); /* not the last one: the caller has another */
     return true;
@@ -55,7 +55,7 @@ ctx_context *interrupt_take(ctx_engine *e)
   /* All places are free. Who fills one now sets the word again, or is seen by a second look. */
   CTX__EXCHANGE(&e->signals, 0);
   for (int i = 0; i < SIGNALED_MAX; i++) {
-    if (CTX__LOAD(&e->signaled[i]) != NULL) CTX__STORE(&e->signals, 1);
+    if (CTX__LOAD(&e->signaled[i]) != NULL) CTX__STORE(&e->signals, 1); /* race: see above */
   }
   return NULL;
 }

@@ -89,7 +89,7 @@ static ctx_context *find(int signal, uint64_t newest)
        k = list_after(&listeners, k)) {
     struct listener_context *l = LIST_ELEMENT(k, struct listener_context, listed);
     if ((l->signals & bit(signal)) == 0 || l->number > newest) continue; /* race: a new one */
-    if (node_retain_unless_dead(&l->context.node)) found = &l->context; /* race: it goes */
+    if (node_retain_unless_dead(&l->context.node)) found = &l->context;  /* race: it goes */
   }
   CTX__UNLOCK(&lock);
   return found;

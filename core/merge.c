@@ -157,7 +157,7 @@ static bool bear_done(ctx_context *c, size_t n, ctx_context *const parents[])
 static void end_with(ctx_context *c, struct node *up)
 {
   CTX__LOCK(&c->node.lock);
-  if (!state_is_done(context_state(c))) node_inherit(&c->node, node_origin(up));
+  if (!state_is_done(context_state(c))) node_inherit(&c->node, node_origin(up)); /* race: of ups */
   CTX__UNLOCK(&c->node.lock);
 }
 
@@ -184,7 +184,7 @@ ctx_context *ctx_merge(size_t n, ctx_context *const parents[])
   int refused = refuse(n, parents);
   size_t size = refused == 0 ? size_for(n, parents) : 0;
   if (size == 0) {
-    errno = refused != 0 ? refused : ENOMEM;
+    errno = refused != 0 ? refused : ENOMEM; /* never: the size is not 0; see there */
     return NULL;
   }
   ctx_context *c = context_new(parents[0], NODE_MERGE, size);

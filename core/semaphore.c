@@ -73,7 +73,7 @@ static bool enter(ctx_semaphore *s, struct waiter *w)
 {
   CTX__LOCK(&s->lock);
   w->given = take_locked(s, w->tokens);
-  if (!w->given && w->tokens <= s->total) list_append(&s->queue, &w->link);
+  if (!w->given && w->tokens <= s->total) list_append(&s->queue, &w->link); /* race: a release */
   bool given = w->given;
   CTX__UNLOCK(&s->lock);
   return given;
@@ -118,7 +118,7 @@ int ctx_semaphore_acquire(ctx_semaphore *s, ctx_context *c, int64_t k)
   if (engine_is_dead(c->engine)) return ECHILD; /* nobody could end the wait */
   struct waiter w = {.tokens = k};
   if (!wait_lie_down(&w.sleeper, c)) return ctx_err(c); /* race: it ends now */
-  if (!enter(s, &w)) err = sleep_in_queue(s, &w, c);
+  if (!enter(s, &w)) err = sleep_in_queue(s, &w, c);    /* race: a release */
   if (leave(s, &w)) err = 0;
   wait_get_up(&w.sleeper);
   return err;

@@ -92,10 +92,10 @@ static inline struct node *node_ending(struct node *n)
   return node_can_end(n) ? n : n->shares;
 }
 
-/* The node that 'n' hangs on, or NULL. */
+/* The node that 'n', which is no root, hangs on, or NULL. */
 static inline struct node *node_up(const struct node *n)
 {
-  return n->parent != NULL ? node_ending(n->parent) : NULL;
+  return node_ending(n->parent);
 }
 
 /* What 'n', which lies among the children of a node, stands for: itself, or its merge. */

@@ -259,10 +259,10 @@ TEST(advance_by_early_looks)
   struct journal j;
   manual(&w);
   bells(b, 40, &j, &w);
-  for (int i = 0; i < 40; i++) arm(&b[i], CTX_SECONDS(100) + i);
-  for (int i = 0; i < 39; i++) CHECK(ctx_timer_disarm(&b[i].timer));
+  for (int i = 0; i < 40; i++) arm(&b[i], CTX_SECONDS(100) + CTX_MS(i));
+  CHECK(ctx_engine_next(w.engine) < CTX_SECONDS(100));
   CHECK_INT(ctx_engine_advance(w.engine, CTX_SECONDS(200)), 0);
-  RANG(&j, 39);
+  CHECK_INT(j.n, 40);
   world_close(&w);
 }
 

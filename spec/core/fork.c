@@ -609,6 +609,24 @@ TEST(forked_in_a_hook)
   dead_close(&d);
 }
 
+/* In a batch: what comes after the hook that has forked is the parent's. */
+TEST(forked_in_a_batch)
+{
+  struct world w;
+  pid_t pid = -1;
+  int ran = 0;
+  ctx_context *c = ctx_with_cancel(threaded(&w));
+  CHECK_INT(ctx_engine_start(w.engine), 0);
+  ctx_hook_release(need(ctx_after_func(c, fork_hook, &pid, CTX_HOOK_INLINE)));
+  ctx_hook_release(need(ctx_after_func(c, count_hook, &ran, CTX_HOOK_INLINE)));
+  ctx_cancel(c);
+  CHECK_INT(ran, pid != 0);
+  if (pid == 0) end_child(_exit);
+  ends_well(pid);
+  ctx_release(c);
+  world_close(&w);
+}
+
 /* ---- the default engine ------------------------------------------------------------------------ */
 
 static void default_is_dead(void *arg)
@@ -654,6 +672,8 @@ static const struct test tests[] = {
   T(locked_at_the_fork, "it is dead without a lock taken, whoever held them at the fork"),
 #endif
   T(forked_in_a_hook, "a child forked on the engine's thread ends with its hook or timer"),
+  T(forked_in_a_batch,
+    "a child forked in an inline hook runs no other hook of the parent's cancel"),
   T(default_engine, "the default engine is dead once its thread was started, others open"),
 };
 

@@ -83,6 +83,17 @@ TEST(clean_end)
   world_close(&w);
 }
 
+TEST(no_limit)
+{
+  struct world w;
+  ctx_group *g = need(ctx_group_open(manual(&w), 0));
+  for (int i = 0; i < 100; i++) CHECK_INT(ctx_group_try_add(g), 0);
+  CHECK_INT(ctx_group_set_limit(g, 1), EBUSY);
+  for (int i = 0; i < 100; i++) ctx_group_done(g, NULL);
+  CHECK_INT(ctx_group_close(g), 0);
+  world_close(&w);
+}
+
 TEST(parent_ends)
 {
   struct world w;
@@ -167,6 +178,7 @@ TEST(limit_is_kept)
 static const struct test tests[] = {
   T(first_error, "L1 all are waited for, and the first error is kept; L2 it is the cause"),
   T(clean_end, "L2 after a clean end the context is canceled"),
+  T(no_limit, "L4 without a limit there is a place for all"),
   T(parent_ends, "L3 the end of the parent ends the context, and all are joined"),
   T(limit, "L4 never more than the limit run at once"),
   T(gives_up, "L4 who waits for a place gives up at the end of the context"),

@@ -74,6 +74,20 @@ TEST(causes)
   CHECK_INT(out, 0);
 }
 
+/* Two causes belong to nobody. */
+TEST(plain_causes)
+{
+  struct world w;
+  ctx_context *c = ctx_with_cancel(manual(&w));
+  ctx_cancel(c);
+  ctx_cause *plain = ctx_cause_of(c);
+  CHECK(ctx_cause_retain(plain) == plain);
+  for (int i = 0; i < 3; i++) ctx_cause_release(plain);
+  CHECK_STR(ctx_cause_text(plain, NULL), "context canceled");
+  ctx_release(c);
+  world_close(&w);
+}
+
 static void *make_semaphore(void *arg)
 {
   (void)arg;
@@ -139,6 +153,7 @@ TEST(engines)
 
 static const struct test tests[] = {
   T(causes, "a cause that finds no memory is none; no cause may be given, and released"),
+  T(plain_causes, "E1 the plain cause is there however often it is released"),
   T(semaphores, "M2 a semaphore that finds no memory leaves nothing"),
   T(groups, "L1 a group that finds no memory leaves nothing, and keeps its limit"),
   T(engines, "an engine of the library's own heap cancels and ends without memory"),

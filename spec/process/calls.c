@@ -225,6 +225,12 @@ static void is_ended_by(ctx_context *c, int signal)
   if (failing() != FAULT_MALLOC) CHECK_STR(ctx_cause_text(ctx_cause_of(c), NULL), text);
 }
 
+/* Whether the thread that is told of signals ends. */
+static bool deafens(enum fault what)
+{
+  return what == FAULT_END || what == FAULT_CLOSED;
+}
+
 static int listen_to_two(void)
 {
   const int two[] = {SIGUSR1, SIGRTMIN + 1};
@@ -235,7 +241,7 @@ static int listen_to_two(void)
     if (restored) CHECK(is_default(two[0]) && is_default(two[1]));
     return answer;
   }
-  if (failing() != FAULT_END)
+  if (!deafens(failing()))
     is_ended_by(c, two[1]);
   else if (faulty.at == 1) /* the thread reads at once */
     EVENTUALLY(READ(faulty.calls) == 1);
@@ -254,7 +260,7 @@ static int lead(int life)
 /* Whether nobody has to learn of it. */
 static bool is_borne(enum fault what)
 {
-  return what == FAULT_SLEEP || what == FAULT_READ || what == FAULT_END || what == FAULT_ACTION ||
+  return what == FAULT_SLEEP || what == FAULT_READ || deafens(what) || what == FAULT_ACTION ||
          what == FAULT_MALLOC;
 }
 
@@ -270,7 +276,7 @@ static void try_life(int life, enum fault what, int at, bool forever)
   bool listens =
     life > LIVES && (answer == WENT_WELL || what == FAULT_ACTION); /* its thread stays */
   if (!listens) holds_as(before);
-  if (what == FAULT_END) return; /* nobody reads any more */
+  if (deafens(what)) return; /* nobody reads any more */
   CHECK_INT(lead(life), WENT_WELL);
   if (life <= LIVES) holds_as(before);
 }
@@ -326,6 +332,7 @@ TEST(signals_fail)
   CHECK(met_by_all(FAULT_ACTION) > 0);
   CHECK(met_by_all(FAULT_READ) > 0);
   CHECK(met_by_all(FAULT_END) > 0);
+  CHECK(met_by_all(FAULT_CLOSED) > 0);
 }
 
 TEST(sleeps_end_early)

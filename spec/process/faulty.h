@@ -35,7 +35,8 @@ enum fault {
   FAULT_DUP,
   FAULT_ACTION,
   FAULT_READ,
-  FAULT_END, /* a read that finds the end of the pipe */
+  FAULT_CLOSED, /* a read of what is no descriptor */
+  FAULT_END,    /* a read that finds the end of the pipe */
   FAULT_SLEEP,
   FAULTS
 };
@@ -45,7 +46,7 @@ static const int errors[FAULTS] = {
   [FAULT_ATFORK] = ENOMEM, [FAULT_ATTR] = ENOMEM,   [FAULT_STACK] = EINVAL,  [FAULT_MASK] = EINVAL,
   [FAULT_THREAD] = EAGAIN, [FAULT_MALLOC] = ENOMEM, [FAULT_TIMER] = EMFILE,  [FAULT_PIPE] = ENFILE,
   [FAULT_FCNTL] = EBADF,   [FAULT_DUP] = EBUSY,     [FAULT_ACTION] = EINVAL, [FAULT_READ] = EINTR,
-  [FAULT_SLEEP] = EINTR};
+  [FAULT_CLOSED] = EBADF,  [FAULT_SLEEP] = EINTR};
 
 static struct {
   enum fault what; /* atomic */
@@ -121,7 +122,7 @@ ssize_t __wrap_read(int fd, void *bytes, size_t size);
 ssize_t __wrap_read(int fd, void *bytes, size_t size)
 {
   if (fails(FAULT_END)) return 0;
-  return fails(FAULT_READ) ? -1 : __real_read(fd, bytes, size);
+  return fails(FAULT_READ) || fails(FAULT_CLOSED) ? -1 : __real_read(fd, bytes, size);
 }
 
 int __real_fcntl(int fd, int command, ...);

@@ -83,6 +83,17 @@ TEST(restored)
   ctx_release(parent);
 }
 
+/* Whoever has put in a handler meanwhile keeps it. */
+TEST(replaced)
+{
+  ctx_context *c = listen_to(1, USR1);
+  signal(SIGUSR1, other);
+  ctx_cancel(c);
+  CHECK(disposition(SIGUSR1) == other);
+  signal(SIGUSR1, SIG_DFL);
+  ctx_release(c);
+}
+
 TEST(by_deadline)
 {
   ctx_engine *e = need(ctx_engine_open(&(ctx_engine_options){.driver = CTX_DRIVER_MANUAL}));
@@ -108,6 +119,7 @@ TEST(refused)
   }
   CHECK(ctx_notify_signals(ctx_background(), 0, USR1) == NULL);
   CHECK(ctx_notify_signals(NULL, 1, USR1) == NULL);
+  CHECK(ctx_notify_signals(ctx_background(), 1, NULL) == NULL);
   CHECK(disposition(SIGINT) == SIG_DFL);
 }
 
@@ -142,6 +154,7 @@ TEST(forked)
     begin_child();
     raise(SIGUSR1);
     errno = 0;
+    ctx_engine_track(ctx_engine_of(c), true);
     bool refused = ctx_notify_signals(ctx_background(), 1, USR1) == NULL && errno == ECHILD;
     _exit(refused ? 0 : 1);
   }
@@ -204,6 +217,7 @@ static const struct test tests[] = {
   T(first, "K2 the first listed signal ends it, and its cause names that"),
   T(several, "K2 all who listen to a signal get it"),
   T(restored, "K2 the disposition comes back with the last listener, however it goes"),
+  T(replaced, "K2 a handler that came after ours stays"),
   T(by_deadline, "K2 and when its parent ends"),
   T(refused, "K2 what cannot be caught is refused"),
   T(second_kills, "K2 the second Ctrl-C kills as ever"),
