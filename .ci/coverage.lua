@@ -6,7 +6,7 @@
 -- the sources in FOLDER taken. A line that cannot be reached says so, and why: /* never: WHY */; its branches
 -- do not count. Such a line of which all branches are taken is an error: the word is wrong there. A branch
 -- that two threads must meet for says /* race: WHY */; the explorer takes it, these tests may or may not.
--- Prints each line with a branch that was not taken and is not marked, and answers 0 if there were few enough.
+-- Prints each line with another branch that was not taken, and answers 0 if there were few enough.
 
 local source = dofile((arg[0]:match "^(.*/)" or "./") .. "source.lua")
 
@@ -15,7 +15,8 @@ local build = arg[1]
 -- branches[path][line] = { count of each branch }, over all objects that hold the line.
 local function branches_of(folder)
   local branches = {}
-  local listing = io.popen(("for f in %s/obj/%s/*.gcda; do gcov -b -c -t $f 2>/dev/null; done"):format(build, folder))
+  local command = "for f in %s/obj/%s/*.gcda; do gcov -b -c -t $f 2>/dev/null; done"
+  local listing = io.popen(command:format(build, folder))
   local path, at, n
   for text in listing:lines() do
     local number, rest = text:match "^%s*[^:]*:%s*(%d+):(.*)"
@@ -58,16 +59,17 @@ local function check(folder, percent)
         if never == 0 then complain("%s:%d: this does happen: %s", path, number, line) end
       else
         all, taken = all + #counts, taken + #counts - never
-        if never > 0 then missing[#missing + 1] = ("%s:%d: %d of %d: %s"):format(path, number, never, #counts, line) end
+        local what = ("%s:%d: %d of %d: %s"):format(path, number, never, #counts, line)
+        if never > 0 then missing[#missing + 1] = what end
       end
     end
   end
   local share = 100 * taken / math.max(all, 1)
   if share < percent or all == 0 then
     print(table.concat(missing, "\n"))
-    complain("%s: %d of %d branches are taken, %.2f %%: fewer than %s %%", folder, taken, all, share, percent)
+    complain("%s: %d of %d branches, %.2f %%: fewer than %s %%", folder, taken, all, share, percent)
   end
-  print(("# %s: %d of %d branches, %.2f %%, and %d that cannot be"):format(folder, taken, all, share, excused))
+  print(("# %s: %d of %d branches, %.2f %%; %d cannot be"):format(folder, taken, all, share, excused))
 end
 
 for i = 2, #arg, 2 do check(arg[i], tonumber(arg[i + 1])) end
