@@ -116,7 +116,6 @@ static void add_methods(lua_State *L, int core, const luaL_Reg *list)
 static void open_all(lua_State *L)
 {
   origin_open(L);
-  tree_open(L);
   error_open(L);
   loop_open(L);
   wait_open(L);

@@ -2,28 +2,6 @@
 #include "convert.h"
 #include "handle.h"
 
-static const char metatable; /* a place in the registry */
-
-/* A snapshot as userdata, so that it goes whatever fails. */
-static int release(lua_State *L)
-{
-  ctx_snapshot **s = lua_touserdata(L, 1);
-  if (s == NULL || lua_rawlen(L, 1) != sizeof *s) return 0;
-  ctx_snapshot_free(*s);
-  *s = NULL;
-  return 0;
-}
-
-static ctx_snapshot *take(lua_State *L)
-{
-  ctx_snapshot **s = lua_newuserdatauv(L, sizeof *s, 0);
-  *s = NULL;
-  loop_set_metatable(L, &metatable);
-  *s = ctx_snapshot_take(handle_check(L, 1)->context);
-  if (*s == NULL) luaL_error(L, "not enough memory");
-  return *s;
-}
-
 static void set_seconds(lua_State *L, const char *field, int64_t ns)
 {
   convert_push_seconds(L, ns);
@@ -62,20 +40,36 @@ static void push_entry(lua_State *L, const ctx_snapshot_entry *e)
   if (e->age_ns >= 0) set_seconds(L, "age", e->age_ns);
 }
 
-int tree_snapshot(lua_State *L)
+/* The array of what is in the snapshot, whose address is the argument. */
+static int push_entries(lua_State *L)
 {
-  lua_settop(L, 1);
-  const ctx_snapshot *s = take(L);
+  const ctx_snapshot *s = lua_touserdata(L, 1);
+  if (!lua_islightuserdata(L, 1)) return luaL_error(L, "ctx: a snapshot has been tampered with");
   size_t n = ctx_snapshot_count(s);
   lua_createtable(L, n < 1000 ? (int)n : 1000, 0);
   for (size_t i = 0; i < n; i++) {
     push_entry(L, ctx_snapshot_at(s, i));
-    lua_rawseti(L, -2, (lua_Integer)i + 1);
+    lua_seti(L, -2, (lua_Integer)i + 1);
   }
-  lua_pushcfunction(L, release);
-  lua_pushvalue(L, 2);
-  lua_call(L, 1, 0);
   return 1;
+}
+
+/*
+ * The snapshot is no value of Lua: finalizers run while it is read, and with the debug library they
+ * would find it and free it. So it is freed here, whatever has failed; nothing before lua_pcall
+ * raises once it is taken.
+ */
+int tree_snapshot(lua_State *L)
+{
+  const struct handle *h = handle_check(L, 1);
+  lua_settop(L, 1);
+  lua_pushcfunction(L, push_entries);
+  ctx_snapshot *s = ctx_snapshot_take(h->context);
+  if (s == NULL) return luaL_error(L, "not enough memory");
+  lua_pushlightuserdata(L, s);
+  int status = lua_pcall(L, 1, 1, 0);
+  ctx_snapshot_free(s);
+  return status == LUA_OK ? 1 : lua_error(L);
 }
 
 int tree_track(lua_State *L)
@@ -83,17 +77,4 @@ int tree_track(lua_State *L)
   luaL_checktype(L, 1, LUA_TBOOLEAN);
   ctx_engine_track(loop_engine(L), lua_toboolean(L, 1));
   return 0;
-}
-
-void tree_open(lua_State *L)
-{
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable) == LUA_TNIL) {
-    lua_createtable(L, 0, 2);
-    lua_pushcfunction(L, release);
-    lua_setfield(L, -2, "__gc");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable);
-  }
-  lua_pop(L, 1);
 }

@@ -16,7 +16,4 @@ int tree_snapshot(lua_State *L);
 /* core.track(on): whether contexts that are made from now on are recorded. */
 int tree_track(lua_State *L);
 
-/* Makes the metatable of snapshots, once per state. */
-void tree_open(lua_State *L);
-
 #endif
