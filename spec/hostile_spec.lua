@@ -83,6 +83,32 @@ describe("a script with the debug library", function()
     cancel()
   end))
 
+  it("finalizes what a running function holds, in the middle of a snapshot", ends_well [[
+    local ctx = require "ctx"
+    local c = ctx.with_cancel(ctx.background())
+    local below, dug = {}, 0
+    for i = 1, 50 do below[i] = c:with_cancel() end
+    local function finalize(level, n)
+      local name, x = debug.getlocal(level, n)
+      local meta = type(x) == "userdata" and x ~= c and debug.getmetatable(x)
+      if meta and meta.__gc then meta.__gc(x) end
+      return name
+    end
+    local function dig()
+      for level = 3, 12 do
+        local n = debug.getinfo(level, "f") and 1 or 99
+        while n < 20 and finalize(level + 1, n) do n = n + 1 end
+      end
+      dug = dug + 1
+    end
+    local function again() setmetatable({}, { __gc = function() dig() again() end }) end
+    again()
+    collectgarbage("incremental", 1, 1000, 1)
+    for _ = 1, 50 do assert(#ctx.tree(c) == 50) end
+    assert(dug > 50, dug)
+    io.write "alive"
+  ]])
+
   it("drives the loop by hand: refused", function()
     local drive
     local main = coroutine.running()
@@ -138,6 +164,14 @@ describe("arguments of any kind", function()
     local answer = ctx.run(setmetatable({ clock = "virtual" }, odd), function() return ctx.now() end)
     assert.equal(0, answer)
     assert.equal(5, ctx.run(setmetatable({}, odd), function() return 5 end))
+  end)
+
+  it("call no metamethod where they are names of options", function()
+    local root, options = ctx.background(), { [setmetatable({}, odd)] = 1 }
+    for _, f in ipairs { root.group, ctx.without_cancel } do
+      assert.matches("no option '?'", helper.raised(f, root, options), 1, true)
+    end
+    assert.matches("no option '?'", helper.raised(ctx.run, options, print), 1, true)
   end)
 
   it("call no metamethod where they are wrong", function()

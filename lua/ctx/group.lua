@@ -250,7 +250,8 @@ local function new(c, options)
     end
     for option in next, options do
       if option ~= "limit" then
-        core.argument_error(2, "group", ("no option '%s'; there is 'limit'"):format(tostring(option)))
+        local name = type(option) == "string" and option or "?" -- no metamethod is called
+        core.argument_error(2, "group", ("no option '%s'; there is 'limit'"):format(name))
       end
     end
     places, message = read_limit(rawget(options, "limit"))
