@@ -12,7 +12,8 @@
 #   make coverage  which branches of the sources the tests take (gcc)
 #   make planted  known bugs, one at a time: each is seen by the test or the search named for it
 #   make reliability  the figures of docs/reliability.md, measured anew; takes some minutes
-#   make soak-fuzz  such programs written by libFuzzer (clang), for SECONDS=60
+#   make fuzz     what libFuzzer (clang) has found and finds in FUZZ_SECONDS=15 for each target
+#   make soak-fuzz  one of them, TARGET=program, wheel, option or script, for SECONDS=60
 #   make soak-simulation  random programs beside a model, CALLS=100000000 of them
 #   make amalgamation  build/amalgamation/ctx.c and ctx.h: the core as two files
 #   make install  the C library, with a header and a file for pkg-config, in PREFIX
@@ -177,15 +178,29 @@ $(simulate): $(sim_objects) $(internal)
 	@mkdir -p $(@D)
 	$(quiet)$(compile) $(LDFLAGS) -o $@ $^
 
-# The same programs, written by libFuzzer of clang; what it finds is kept in build/fuzz/corpus.
+# What libFuzzer of clang writes: spec/fuzz/NAME.c reads it. What it finds is kept in build/fuzz/corpus.
+TARGET  = program
 SECONDS = 60
-fuzz := $(BUILD)/fuzz/program
-$(fuzz): spec/sim/model.c spec/sim/program.c spec/sim/fuzz.c $(wildcard core/*.[ch] spec/sim/*.h)
-	@mkdir -p $(BUILD)/fuzz/corpus
-	$(quiet)clang -O1 -g -std=c11 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Icore -Ispec/sim \
-	  -o $@ $(filter spec/sim/%.c,$^) $(filter core/%.c,$^) -pthread
-soak-fuzz: $(fuzz)
-	$(fuzz) -max_len=800 -max_total_time=$(SECONDS) -print_final_stats=1 -artifact_prefix=$(BUILD)/fuzz/ $(BUILD)/fuzz/corpus
+FUZZ_SECONDS = 15
+fuzz_names   := program wheel option script
+fuzz_targets := $(fuzz_names:%=$(BUILD)/fuzz/%)
+fuzz_flags   := -O1 -g -std=c11 -fsanitize=address,undefined -fno-sanitize-recover=all -pthread -Icore -Ilua -Ispec/sim
+fuzz_core    := $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(wildcard core/*.c))
+fuzz_binding := $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(wildcard lua/binding/*.c))
+fuzz_parts   := $(fuzz_core) $(fuzz_binding) $(BUILD)/fuzz/obj/spec/sim/model.o $(BUILD)/fuzz/obj/spec/sim/program.o
+$(BUILD)/fuzz/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(quiet)clang $(fuzz_flags) -fsanitize=fuzzer-no-link $(incdir:%=-I%) -MMD -MP -c -o $@ $<
+$(fuzz_targets): $(BUILD)/fuzz/%: spec/fuzz/%.c spec/fuzz/bytes.h spec/fuzz/state.h $(fuzz_core)
+	$(quiet)clang $(fuzz_flags) -fsanitize=fuzzer $(incdir:%=-I%) -MMD -MP -MF $@.d -o $@ $< $(filter %.o,$^) $(fuzz_lua)
+$(BUILD)/fuzz/program: $(BUILD)/fuzz/obj/spec/sim/model.o $(BUILD)/fuzz/obj/spec/sim/program.o
+$(BUILD)/fuzz/option $(BUILD)/fuzz/script: $(fuzz_binding)
+$(BUILD)/fuzz/option $(BUILD)/fuzz/script: fuzz_lua = $(or $(LUA_LIB),$(shell sh .ci/deps lualib)) -lm -ldl
+
+fuzz: $(fuzz_targets)
+	@BUILD='$(BUILD)' LUA='$(lua)' sh spec/fuzz/run.sh $(FUZZ_SECONDS) $(fuzz_names)
+soak-fuzz: $(BUILD)/fuzz/$(TARGET)
+	@BUILD='$(BUILD)' LUA='$(lua)' sh spec/fuzz/run.sh $(SECONDS) $(TARGET)
 
 # The parts of the binding that need no Lua.
 without_lua := $(patsubst %,$(BUILD)/obj/lua/binding/%.o,key mailbox poller)
@@ -321,6 +336,7 @@ test-host: $(hosts) $(jumps)
 	@BUILD='$(BUILD)' SAN='$(SAN)' sh spec/run.sh $(hosts)
 
 c_files := $(wildcard core/*.[ch] lua/*.h lua/binding/*.[ch] spec/*.c spec/core/*.[ch] spec/host/*.[ch] spec/process/*.[ch] spec/sim/*.[ch] \
+  spec/fuzz/*.[ch] \
   examples/*.c examples/guide/*.c bench/*.c)
 no_uv = $(if $(shell pkg-config --exists libuv && echo yes),,examples/libuv.c)
 
@@ -332,7 +348,7 @@ run-lint:
 	@if command -v clang-tidy >/dev/null; then \
 	  echo clang-tidy; mkdir -p $(BUILD); \
 	  printf '%s\n' $(filter-out $(no_uv),$(filter %.c,$(c_files))) | \
-	    xargs -P 2 -I{} clang-tidy --quiet {} -- $(flags) -I$(incdir) -Ilua -Ispec/core -Ilua/binding 2>$(BUILD)/tidy.log || \
+	    xargs -P 2 -I{} clang-tidy --quiet {} -- $(flags) -I$(incdir) -Ilua -Ispec/core -Ispec/sim -Ilua/binding 2>$(BUILD)/tidy.log || \
 	    { cat $(BUILD)/tidy.log; exit 1; }; \
 	else \
 	  echo 'no clang-tidy here: static analysis is skipped'; \
@@ -455,8 +471,8 @@ lint-explore:
 
 .PHONY: explore run-explore lint-explore
 
--include $(patsubst %.o,%.d,$(core) $(binding) $(host_objects) $(process_objects) $(sim_objects) $(c_programs) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
+-include $(fuzz_targets:%=%.d) $(patsubst %.o,%.d,$(fuzz_parts) $(core) $(binding) $(host_objects) $(process_objects) $(sim_objects) $(c_programs) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
 
-.PHONY: coverage test-memory run-memory soak-fuzz planted reliability amalgamation docs soak-races soak-simulation conformance examples bench-check bench-latency all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
+.PHONY: coverage test-memory run-memory fuzz soak-fuzz planted reliability amalgamation docs soak-races soak-simulation conformance examples bench-check bench-latency all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:

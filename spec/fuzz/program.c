@@ -1,5 +1,5 @@
 /*
- * fuzz - bytes of libFuzzer as programs over ctx.h, beside the model; see program.h
+ * program - bytes of libFuzzer as programs over ctx.h, beside the model; see sim/program.h
  */
 #include "program.h"
 
