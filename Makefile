@@ -9,7 +9,7 @@
 #   make explore  every schedule of small programs on the core; REPLAY=... runs one
 #   make docs     build/docs: the reference of the module (by LDoc) and of the C headers
 #   make test-memory  the C tests under the memory sanitizer (clang)
-#   make coverage  which branches of the sources the tests take (gcc)
+#   make coverage  which branches of core/ the C tests take (gcc); soak-coverage: of the binding, too
 #   make planted  known bugs, one at a time: each is seen by the test or the search named for it
 #   make reliability  the figures of docs/reliability.md, measured anew; takes some minutes
 #   make fuzz     what libFuzzer (clang) has found and finds in FUZZ_SECONDS=15 for each target
@@ -320,10 +320,14 @@ test-memory:
 run-memory: $(tests) $(simulate)
 	@BUILD='$(BUILD)' sh spec/run.sh $(tests) $(simulate)
 
-# What the tests run of the sources: all branches of core/, and nearly all of the binding.
+# Which branches the tests take: all of core/ by the C tests; by the specs, most of the binding.
+covered = find build/coverage -name '*.gcda' -delete 2>/dev/null; \
+          STRESS_CALLS=300000 ROUNDS=300 WHEEL_STEPS=1000000 $(MAKE) --no-print-directory CC=gcc SAN=coverage
 coverage:
-	@find build/coverage -name '*.gcda' -delete 2>/dev/null; true
-	@STRESS_CALLS=300000 ROUNDS=300 WHEEL_STEPS=1000000 $(MAKE) --no-print-directory test CC=gcc SAN=coverage
+	@$(covered) test-core
+	@$(lua) .ci/coverage.lua build/coverage core 100
+soak-coverage:
+	@$(covered) test
 	@$(lua) .ci/coverage.lua build/coverage core 100 lua/binding 89
 
 # CALLS=n SEED=n: so many calls beside the model, or from another seed.
@@ -473,6 +477,6 @@ lint-explore:
 
 -include $(fuzz_targets:%=%.d) $(patsubst %.o,%.d,$(fuzz_parts) $(core) $(binding) $(host_objects) $(process_objects) $(sim_objects) $(c_programs) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
 
-.PHONY: coverage test-memory run-memory fuzz soak-fuzz planted reliability amalgamation docs soak-races soak-simulation conformance examples bench-check bench-latency all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
+.PHONY: coverage soak-coverage test-memory run-memory fuzz soak-fuzz planted reliability amalgamation docs soak-races soak-simulation conformance examples bench-check bench-latency all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
