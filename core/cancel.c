@@ -58,7 +58,7 @@ static void leave_merges(struct list *merges, struct list *dead)
   while ((k = list_pop(merges)) != NULL) {
     struct node *n = LIST_ELEMENT(k, struct node, sibling);
     context_unlink(context_of_node(n));
-    if (!node_release_unless_last(n)) list_append(dead, k);
+    if (!node_release_unless_last(n)) list_append(dead, k); /* race: with the last release */
   }
 }
 
@@ -190,7 +190,7 @@ int ctx__err_asked(const ctx_context *asked)
     if (dead && is_over(c, now_ns)) return CTX_DEADLINE_EXCEEDED; /* true, but nobody is told */
     while (!dead && is_over(c, now_ns)) {
       struct deadline_context *d = deadline_owner(c);
-      if (d == NULL)
+      if (d == NULL) /* race: the deadline is moved meanwhile */
         tree_join(&c->engine->tree);
       else
         cancel_expired(d, now_ns, HOOK_LEAVE_ALL);

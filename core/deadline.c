@@ -36,7 +36,7 @@ struct deadline_context *deadline_owner(ctx_context *c)
     if (up == NULL || effective(up) > deadline_ns) break;
     c = up;
   }
-  return context_has_wish(c) ? deadline_context_of(c) : NULL;
+  return context_has_wish(c) ? deadline_context_of(c) : NULL; /* race: it is moved meanwhile */
 }
 
 /* Whether the own deadline of 'd' is its effective one. */
@@ -55,7 +55,7 @@ void deadline_arm(struct deadline_context *d)
 {
   ctx_context *c = &d->context;
   CTX__LOCK(&c->node.lock);
-  if (!state_is_done(context_state(c)) && in_force_locked(d))
+  if (!state_is_done(context_state(c)) && in_force_locked(d)) /* race: it ends or is moved */
     engine_arm(c->engine, &d->wish, d->own_ns);
   CTX__UNLOCK(&c->node.lock);
 }
@@ -226,7 +226,7 @@ void deadline_spare(struct grace_context *g, int64_t at_ns, struct list *dead)
   struct deadline_context *d = &g->deadline;
   int64_t own_ns = clock_after(at_ns, g->grace_ns);
   CTX__LOCK(&d->context.node.lock);
-  bool sooner = !state_is_done(context_state(&d->context)) && own_ns < d->own_ns;
+  bool sooner = !state_is_done(context_state(&d->context)) && own_ns < d->own_ns; /* race: as ever */
   bool changed = sooner && wish_locked(d, own_ns); /* never: sooner, and no change */
   CTX__UNLOCK(&d->context.node.lock);
   if (changed) follow_below(&d->context, dead);

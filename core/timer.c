@@ -54,6 +54,6 @@ bool ctx_timer_disarm_wait(ctx_timer *public)
   ctx_engine *e = t->engine;
   bool disarmed = ctx_timer_disarm(public);
   if (engine_is_dead(e) || engine_calling(NULL)) return disarmed;
-  while (armed_again(e, t)) disarmed |= ctx_timer_disarm(public);
+  while (armed_again(e, t)) disarmed |= ctx_timer_disarm(public); /* race: with its function */
   return disarmed;
 }

@@ -131,7 +131,7 @@ int __wrap_fcntl(int fd, int command, ...)
 {
   va_list rest;
   va_start(rest, command);
-  int arg = va_arg(rest, int);
+  long arg = va_arg(rest, long); /* or a pointer */
   va_end(rest);
   return fails(FAULT_FCNTL) ? -1 : __real_fcntl(fd, command, arg);
 }
