@@ -226,7 +226,7 @@ void deadline_spare(struct grace_context *g, int64_t at_ns, struct list *dead)
   struct deadline_context *d = &g->deadline;
   int64_t own_ns = clock_after(at_ns, g->grace_ns);
   CTX__LOCK(&d->context.node.lock);
-  bool sooner = !state_is_done(context_state(&d->context)) && own_ns < d->own_ns; /* race: as ever */
+  bool sooner = !state_is_done(context_state(&d->context)) && own_ns < d->own_ns; /* race */
   bool changed = sooner && wish_locked(d, own_ns); /* never: sooner, and no change */
   CTX__UNLOCK(&d->context.node.lock);
   if (changed) follow_below(&d->context, dead);
