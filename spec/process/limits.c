@@ -7,7 +7,13 @@
 
 enum { NOBODY = 65534 };
 
-static void limit(int what, rlim_t to)
+#ifdef __GLIBC__
+typedef __rlimit_resource_t resource;
+#else
+typedef int resource;
+#endif
+
+static void limit(resource what, rlim_t to)
 {
   struct rlimit l;
   CHECK_INT(getrlimit(what, &l), 0);
