@@ -17,7 +17,8 @@
 local ctx = require "ctx"
 local socket = require "ctx.socket"
 
-local DEADLINE = 0.2 -- seconds, of each request
+local PATIENCE = 10 -- seconds, for a client to say what it wants
+local DEADLINE = 0.2 -- seconds, of each request, once it has been read
 local DRAIN = 2
 local REASONS = { [200] = "OK", [404] = "Not Found", [500] = "Internal Error", [504] = "Gateway Timeout" }
 local HEAD = "HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
@@ -98,11 +99,12 @@ end
 -- One request: its own deadline and its own cancel, whatever the others do.
 local function serve(work, connection, requests)
   local _ <close> = connection
+  local reading <close> = work:with_timeout(PATIENCE)
+  local path, err = read_request(reading, connection)
+  if not path then return print(("no request: %s"):format(err)) end
   local begun = ctx.now()
   local request <close>, cancel = work:with_timeout(DEADLINE)
-  local path, err = read_request(request, connection)
-  request:name(path and "GET " .. path or ("no request (%s)"):format(err))
-  if not path then return log(request, begun) end
+  request:name("GET " .. path)
   requests:go(watch_client, request, cancel, connection)
   local status, body = answer(request, path)
   local sent = request:cause() ~= "the client hung up" and write_response(work, connection, status, body)
