@@ -11,6 +11,7 @@
 #   make test-memory  the C tests under the memory sanitizer (clang)
 #   make coverage  which branches of core/ the C tests take (gcc); soak-coverage: of the binding, too
 #   make planted  known bugs, one at a time: each is seen by the test or the search named for it
+#   make soak-mutation  small faults in core/ that a test must see: FAULTS=300 SEED=n FILE=core/x.c
 #   make reliability  the figures of docs/reliability.md, measured anew; takes some minutes
 #   make fuzz     what libFuzzer (clang) has found and finds in FUZZ_SECONDS=15 for each target
 #   make soak-fuzz  one of them, TARGET=program, wheel, option or script, for SECONDS=60
@@ -335,6 +336,10 @@ soak-coverage:
 	@$(covered) test
 	@$(lua) .ci/coverage.lua build/coverage core 99.5 lua/binding 89
 
+FAULTS = 300
+soak-mutation:
+	@$(lua) .ci/mutate.lua $(FAULTS) $(or $(SEED),$$(date +%s)) $(FILE)
+
 # CALLS=n SEED=n: so many calls beside the model, or from another seed.
 CALLS = 100000000
 soak-simulation: $(simulate)
@@ -482,6 +487,6 @@ lint-explore:
 
 -include $(fuzz_targets:%=%.d) $(patsubst %.o,%.d,$(fuzz_parts) $(core) $(binding) $(host_objects) $(process_objects) $(sim_objects) $(c_programs) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
 
-.PHONY: coverage soak-coverage test-memory run-memory fuzz soak-fuzz planted reliability amalgamation docs soak-races soak-simulation conformance examples bench-check bench-latency all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
+.PHONY: soak-mutation coverage soak-coverage test-memory run-memory fuzz soak-fuzz planted reliability amalgamation docs soak-races soak-simulation conformance examples bench-check bench-latency all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:

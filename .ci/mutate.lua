@@ -1,0 +1,199 @@
+-- mutate - small faults in core/, one at a time: do the tests see them?
+--
+--   lua5.4 .ci/mutate.lua [FAULTS [SEED [FILE]]]      (make soak-mutation calls it; needs gcc)
+--
+-- In a copy of the tree one operator, number, call or assignment of core/ is changed; then tests run, those
+-- of the same noun first, until one fails. A fault that does not compile, or compiles to the same code, does
+-- not count. What no test sees in the first pass meets the sanitizers and the explorer in the second. Prints
+-- each fault that none sees; docs/mutation.md is the ledger of those that are right to survive, and says why.
+-- The last line is the score. Answers 0 if at least 90 % are seen and the rest is in the ledger.
+
+local source = dofile((arg[0]:match "^(.*/)" or "./") .. "source.lua")
+
+local wanted, seed, only = tonumber(arg[1]) or 300, tonumber(arg[2]) or os.time(), arg[3]
+local tree = (os.getenv "BUILD" or "build") .. "/mutate"
+local LEDGER, ENOUGH = "docs/mutation.md", 0.9
+local SMALL = "STRESS_CALLS=200000 ROUNDS=300 WHEEL_STEPS=1000000 EXITS=5"
+
+-- ---- faults ------------------------------------------------------------------------------------
+
+-- Each: a pattern with one capture, the text to change, and what may stand there instead.
+local kinds = {
+  { " (<) ", "<=" }, { " (<=) ", "<" }, { " (>) ", ">=" }, { " (>=) ", ">" }, { " (==) ", "!=" }, { " (!=) ", "==" },
+  { " (&&) ", "||" }, { " (||) ", "&&" }, { " (%+) ", "-" }, { " (%-) ", "+" }, { "(%+%+)", "--" }, { "(%-%-)", "++" },
+  { " (%+=) ", "-=" }, { " (%-=) ", "+=" }, { " (&) ", "|" }, { " (|) ", "&" }, { " (<<) ", ">>" }, { " (>>) ", "<<" },
+  { "[%( ](!)[%a(]", "" }, { "%f[%w_](true)%f[^%w_]", "false" }, { "%f[%w_](false)%f[^%w_]", "true" },
+  { "%f[%w_](0)%f[^%w_.]", "1" }, { "%f[%w_](1)%f[^%w_.]", "0" }, { "%f[%w_]([2-9])%f[^%w_.]", "1" },
+  { "^%s+([%w_]+%b();)$", ";" }, { "^%s+%b() ([%w_]+%b();)$", ";" }, { "^%s+if %b() ([%w_]+%b();)$", ";" },
+  { "^%s+([%w_>%.%[%]%-]+ = [^;{]+;)$", ";" }, { "^%s+([%w_>%.%[%]%-]+ [|&]= [^;]+;)$", ";" },
+}
+
+-- All faults that the code of a file offers: its line, the columns, and the text there instead.
+local function faults_of(path, list)
+  local code = source.split(source.read(path), path)
+  source.each_line(code, function(line, number)
+    if line:find "^%s*#" or line:find "^static const" or line:find '"' then return end
+    line = line:gsub("%s+$", "")
+    for _, kind in ipairs(kinds) do
+      local at = 1
+      while true do
+        local from, to, found = line:find(kind[1], at)
+        if not from or line:sub(1, from):find "^%S*$" and from == 1 and at > 1 then break end
+        local first = line:find(found, from, true)
+        list[#list + 1] = { path = path, line = number, from = first, to = first + #found - 1, text = kind[2] }
+        at = to + 1
+        if kind[1]:find "^%^" then break end
+      end
+    end
+  end)
+end
+
+local function applied(fault)
+  local lines, became = {}, nil
+  source.each_line(source.read(fault.path), function(line, number)
+    if number == fault.line then
+      line = line:sub(1, fault.from - 1) .. fault.text .. line:sub(fault.to + 1)
+      became = line:match "^%s*(.-)%s*$"
+    end
+    lines[#lines + 1] = line
+  end)
+  return table.concat(lines, "\n", 1, #lines - 1) .. "\n", became
+end
+
+-- ---- tests -------------------------------------------------------------------------------------
+
+local function sh(format, ...)
+  return (os.execute(("cd %s && { %s; } >log 2>&1 </dev/null"):format(tree, format:format(...))))
+end
+
+local function make(goals, flags)
+  return sh("make -s -j2 CC=gcc CFLAGS=-O2 %s %s", flags or "", goals)
+end
+
+local function names(folder)
+  local list = {}
+  for _, path in ipairs(source.files(".", folder, { "c" })) do
+    if path:match "^(.*)/" == folder then list[#list + 1] = path:match "([^/]*)%.c$" end
+  end
+  return list
+end
+
+-- Does one of these programs, of folder build/WHERE, fail?
+local function fails(where, programs, how)
+  for _, name in ipairs(programs) do
+    if not sh("BUILD=build %s timeout 60 %s build/%s/%s", SMALL, how or "", where, name) then return name end
+  end
+end
+
+local function each(format, list)
+  local goals = {}
+  for i, name in ipairs(list) do goals[i] = format:format(name) end
+  return table.concat(goals, " ")
+end
+
+local units, processes = names "spec/core", names "spec/process"
+for i = #processes, 1, -1 do -- the module's end is no affair of core/
+  if processes[i] == "exits" then table.remove(processes, i) end
+end
+local simulation = { "simulate 1000000" }
+local all = each("build/spec/%s", units) .. each(" build/process/%s", processes) .. " build/sim/simulate"
+
+-- The answer is what sees the fault, or nil.
+local function first_pass(fault)
+  local noun = fault.path:match "([^/]*)%.[ch]$"
+  for _, name in ipairs(units) do
+    if name == noun then
+      if not make("build/spec/" .. name) then return "the linker" end
+      if fails("spec", { name }) then return name end
+    end
+  end
+  if not make(all) then return "the linker" end
+  return fails("spec", units) or fails("sim", simulation) or fails("process", processes)
+end
+
+local raced = { "stress", "races", "signals" }
+
+local function second_pass()
+  make(each("build/address/spec/%s", units) .. " build/address/sim/simulate", "SAN=address")
+  local by = fails("address/spec", units) or fails("address/sim", simulation)
+  if by then return "address: " .. by end
+  make(each("build/thread/process/%s", raced) .. each(" build/thread/spec/%s", units), "SAN=thread")
+  by = fails("thread/process", raced, "setarch -R") or fails("thread/spec", units, "setarch -R")
+  if by then return "thread: " .. by end
+  make("build/explore/explore")
+  if not sh "build/explore/explore -l >long & timeout 600 build/explore/explore -s; a=$?; wait $! && [ $a = 0 ]" then
+    return "the explorer"
+  end
+end
+
+-- ---- the run -------------------------------------------------------------------------------------
+
+local function explained()
+  local known, file = {}, io.open(LEDGER)
+  for line in file and file:lines() or function() end do
+    local path, became = line:match "^| `([^`]*)` | `(.-)` | "
+    if path then known[path .. became:gsub("\\|", "|")] = true end
+  end
+  return known
+end
+
+local function objects()
+  local pipe = io.popen(("cd %s && cat build/obj/core/*.o | cksum"):format(tree))
+  return pipe:read "a", pipe:close()
+end
+
+os.execute(("rm -rf %s && mkdir -p %s && cp -R Makefile .ci core lua spec examples bench %s"):format(tree, tree, tree))
+assert(make(all) and not first_pass { path = "core/ctx.h" }, "the tests fail as it is: see " .. tree .. "/log")
+local intact = objects()
+
+local faults = {}
+for _, path in ipairs(source.files(".", "core", { "c", "h" })) do
+  if path ~= "core/ctx.h" and (not only or path == only) then faults_of(path, faults) end
+end
+print(("mutate: %d faults can be made; seed %d"):format(#faults, seed))
+math.randomseed(seed)
+for i = #faults, 2, -1 do
+  local j = math.random(i)
+  faults[i], faults[j] = faults[j], faults[i]
+end
+
+local function with(fault, pass)
+  local text, became = applied(fault)
+  fault.became = became
+  source.write(tree .. "/" .. fault.path, text)
+  local answer = pass(fault)
+  source.write(tree .. "/" .. fault.path, source.read(fault.path))
+  return answer
+end
+
+local function judge(fault)
+  if not make "build/obj/core.a" then return "invalid" end
+  if objects() == intact then return "the same" end
+  return first_pass(fault)
+end
+
+local valid, seen, survivors = 0, 0, {}
+for _, fault in ipairs(faults) do
+  if valid == wanted then break end
+  local by = with(fault, judge)
+  if by ~= "invalid" and by ~= "the same" then
+    valid = valid + 1
+    if by then seen = seen + 1 else survivors[#survivors + 1] = fault end
+    print(("%s:%d: %s: %s"):format(fault.path, fault.line, fault.became, by or "not in the first pass"))
+    io.stdout:flush()
+  end
+end
+
+local known, unexplained = explained(), 0
+print(("\n%d of %d in the first pass; now the sanitizers and the explorer"):format(seen, valid))
+for _, fault in ipairs(survivors) do
+  local by = with(fault, second_pass)
+  if by then seen = seen + 1 end
+  local why = by or known[fault.path .. fault.became] and "explained" or "NOT SEEN"
+  if why == "NOT SEEN" then unexplained = unexplained + 1 end
+  print(("%s:%d: %s: %s"):format(fault.path, fault.line, fault.became, why))
+  io.stdout:flush()
+end
+print(("%d of %d faults are seen, %.1f %%; %d of the others are not explained; seed %d"):format(seen, valid,
+  100 * seen / math.max(valid, 1), unexplained, seed))
+os.exit(valid > 0 and seen >= ENOUGH * valid and unexplained == 0)
