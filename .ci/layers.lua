@@ -47,6 +47,7 @@ local rows = {
   { "core/origin.[ch]", "core/annex.h core/cause.h core/context.h core/text.h core/platform.h" },
   { "core/snapshot.[ch]", "core/annex.h core/hook.h core/context.h core/platform.h" },
   { "core/dump.c", "core/origin.h core/snapshot.h core/platform.h" },
+  { "core/check.c", "core/context.h core/platform.h" },
   { "core/root.c", "core/driver.h core/interrupt.h core/hook.h core/context.h core/platform.h" },
 
   { "lua/binding/error.[ch]", "core/ctx.h" },

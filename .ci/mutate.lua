@@ -84,7 +84,7 @@ end
 -- Does one of these programs, of folder build/WHERE, fail?
 local function fails(where, programs, how)
   for _, name in ipairs(programs) do
-    if not sh("BUILD=build %s timeout 60 %s build/%s/%s", SMALL, how or "", where, name) then return name end
+    if not sh("BUILD=build %s timeout 25 %s build/%s/%s", SMALL, how or "", where, name) then return name end
   end
 end
 

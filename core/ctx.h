@@ -870,7 +870,8 @@ CTX_API void ctx_engine_counters(ctx_engine *e, ctx_counters *counters);
 /* ctx_version: "0.1.0", of the library that is linked. */
 CTX_API const char *ctx_version(void);
 
-/* For tests: walks the wheel; NULL, or a sentence about what is broken. */
+/* For tests, while nobody else works at the engine or below: walks the wheel and the lists;
+ * NULL, or a sentence about what is broken. */
 CTX_API const char *ctx__check(ctx_engine *e);
 
 #ifdef __cplusplus

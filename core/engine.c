@@ -290,11 +290,3 @@ void ctx_engine_counters(ctx_engine *e, ctx_counters *counters)
                              .threads = threads,
                              .fds = sum[COUNT_FDS] + fds};
 }
-
-const char *ctx__check(ctx_engine *e)
-{
-  engine_lock(e);
-  const char *broken = wheel_check(&e->wheel);
-  engine_unlock(e);
-  return broken;
-}

@@ -386,8 +386,11 @@ static const char *check_slot(const struct wheel *w, unsigned place, const struc
   return NULL;
 }
 
+typedef const char *wheel_also(const struct wheel_entry *e);
+
 /* Walks the list of 'place' and adds its length to '*count'. */
-static const char *check_list(const struct wheel *w, unsigned place, size_t *count)
+static const char *check_list(const struct wheel *w, unsigned place, wheel_also *also,
+                              size_t *count)
 {
   const struct list *l = place == PLACE_DUE ? &w->due : &w->slot[level_of(place)][digit_of(place)];
   for (const struct list_link *k = l->first; k != NULL; k = list_after(l, k)) {
@@ -395,6 +398,7 @@ static const char *check_list(const struct wheel *w, unsigned place, size_t *cou
     if (k->next->prev != k) return "a list is torn";
     if (ENTRY(k)->place != place) return "an entry does not know its place";
     const char *broken = place == PLACE_DUE ? check_due(w, k) : check_slot(w, place, k);
+    if (broken == NULL && also != NULL) broken = also(ENTRY(k));
     if (broken != NULL) return broken;
   }
   return NULL;
@@ -415,17 +419,17 @@ static const char *check_state(const struct wheel *w)
   return NULL;
 }
 
-const char *wheel_check(const struct wheel *w)
+const char *wheel_check(const struct wheel *w, wheel_also *also)
 {
   size_t count = 0;
   const char *broken = check_state(w);
-  if (broken == NULL) broken = check_list(w, PLACE_DUE, &count);
+  if (broken == NULL) broken = check_list(w, PLACE_DUE, also, &count);
   for (unsigned place = WHEEL_SLOTS; place < (WHEEL_LEVELS + 1) * WHEEL_SLOTS; place++) {
     unsigned level = level_of(place), digit = digit_of(place);
     bool bit = (w->occupied[level] >> digit & 1) != 0;
     if (broken == NULL && bit == list_empty(&w->slot[level][digit]))
       broken = "a bit does not tell of its slot";
-    if (broken == NULL) broken = check_list(w, place, &count);
+    if (broken == NULL) broken = check_list(w, place, also, &count);
   }
   if (broken == NULL && count != w->count)
     broken = "fewer entries lie in the wheel than are counted";

@@ -114,7 +114,8 @@ struct wheel_entry *wheel_pop(struct wheel *w, int64_t now_ns, bool *more);
 /* Puts 'e', popped by the last call, back as it was: the next pop gives it again. O(1). */
 void wheel_unpop(struct wheel *w, struct wheel_entry *e);
 
-/* For tests: walks every slot and bit; NULL, or a sentence about what is broken. */
-const char *wheel_check(const struct wheel *w);
+/* For tests: walks every slot and bit; NULL, or a sentence about what is broken. 'also', which may
+ * be NULL, is asked the same about each entry. */
+const char *wheel_check(const struct wheel *w, const char *(*also)(const struct wheel_entry *e));
 
 #endif

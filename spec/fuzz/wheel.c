@@ -73,7 +73,7 @@ static void take_out(struct wheel_entry *e)
 
 static void check(void)
 {
-  const char *broken = wheel_check(&w);
+  const char *broken = wheel_check(&w, NULL);
   EXPECT(broken == NULL, "%s", broken);
   EXPECT(w.count == count, "%zu entries where %zu are armed", w.count, count);
   int64_t next_ns = wheel_next(&w);

@@ -73,10 +73,22 @@ static void whole_life(void)
   memory_check();
 }
 
+/* Engines of this schedule that no thread of their own drives, until they are closed. */
+static ctx_engine *watched[2];
+
+static void check_engines(void)
+{
+  for (size_t i = 0; i < sizeof watched / sizeof *watched; i++) {
+    const char *broken = watched[i] != NULL ? ctx__check(watched[i]) : NULL;
+    explore_expect(broken == NULL, broken, "ctx__check");
+  }
+}
+
 static void run_once(const uint8_t *choices, size_t n)
 {
   verdict.failed = verdict.cut = false;
   failed_at = NULL;
+  memset(watched, 0, sizeof watched);
   memory_reset();
   operations_reset();
   search_reset(choices, n);
@@ -343,11 +355,23 @@ void together(void *arg, part *first, ...)
   }
   va_end(more);
   for (int i = 0; i < n; i++) explore_join(started[i], "together");
+  check_engines();
 }
 
 ctx_engine *explore_engine(ctx_driver driver)
 {
   ctx_engine *e = ctx_engine_open(&(ctx_engine_options){.driver = driver});
   explore_expect(e != NULL, "there is an engine", EXPLORE_HERE);
+  int place = watched[0] != NULL;
+  explore_expect(watched[place] == NULL, "there is room for one more engine", EXPLORE_HERE);
+  if (driver != CTX_DRIVER_THREAD) watched[place] = e;
   return e;
+}
+
+int explore_close(ctx_engine *e)
+{
+  for (size_t i = 0; i < sizeof watched / sizeof *watched; i++) {
+    if (watched[i] == e) watched[i] = NULL;
+  }
+  return (ctx_engine_close)(e);
 }

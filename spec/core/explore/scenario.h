@@ -7,7 +7,8 @@
  * where races and uses after free are seen. What hooks and threads tell each other is
  * an atomic (CTX__LOAD and the like), or ordered by one.
  *
- * When 'run' returns, every thread is joined, every block freed, every descriptor closed;
+ * When the threads of together() have returned, ctx__check looks at each engine that is open
+ * and has no thread of its own. When 'run' returns, every thread is joined, every block freed, every descriptor closed;
  * else the schedule fails.
  *
  * Knows ctx.h and platform.h, as it is built here.
@@ -74,5 +75,9 @@ extern unsigned explore_seed; /* of a scenario with seeds: which program it is t
 
 /* An engine on the virtual clock, which begins at 0; asserts that there is one. */
 ctx_engine *explore_engine(ctx_driver driver);
+
+/* It is not looked at any more. */
+#define ctx_engine_close(e) explore_close(e)
+int explore_close(ctx_engine *e);
 
 #endif
