@@ -81,10 +81,14 @@ local function names(folder)
   return list
 end
 
+local took = {} -- seconds of each program when first run
+
 -- Does one of these programs, of folder build/WHERE, fail?
 local function fails(where, programs, how)
   for _, name in ipairs(programs) do
-    if not sh("BUILD=build %s timeout 25 %s build/%s/%s", SMALL, how or "", where, name) then return name end
+    local began = os.time()
+    if not sh("BUILD=build %s timeout 40 %s build/%s/%s", SMALL, how or "", where, name) then return name end
+    took[name] = took[name] or os.time() - began
   end
 end
 
@@ -152,6 +156,7 @@ assert(os.execute(copied:format(tree, tree, tree)))
 local as_it_is = make(all) and not first_pass { path = "core/ctx.h" }
 assert(as_it_is, "the tests fail as it is: see " .. tree .. "/log")
 local intact = objects()
+table.sort(units, function(a, b) return took[a] < took[b] end)
 
 local faults = {}
 for _, path in ipairs(source.files(".", "core", { "c", "h" })) do
