@@ -102,6 +102,9 @@ core    := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard core/*.c))
 binding := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard lua/binding/*.c))
 tests   := $(patsubst spec/core/%.c,$(BUILD)/spec/%,$(wildcard spec/core/*.c))
 hosts   := $(patsubst spec/host/%.c,$(BUILD)/host/%,$(wildcard spec/host/*.c))
+# What libFuzzer has found is run again: the name of the target comes last.
+tests   += $(BUILD)/spec/replay-program $(BUILD)/spec/replay-wheel
+hosts   += $(BUILD)/host/replay-option $(BUILD)/host/replay-script
 ifneq ($(filter run-test test-host,$(MAKECMDGOALS)),)
 lualib  := $(or $(LUA_LIB),$(shell sh .ci/deps lualib))
 hosts   := $(if $(lualib),$(hosts),$(info no library of Lua 5.4 to link: spec/host is skipped; set LUA_LIB))
@@ -202,6 +205,17 @@ $(fuzz_targets): $(BUILD)/fuzz/%: spec/fuzz/%.c spec/fuzz/bytes.h spec/fuzz/stat
 $(BUILD)/fuzz/program: $(BUILD)/fuzz/obj/spec/sim/model.o $(BUILD)/fuzz/obj/spec/sim/program.o
 $(BUILD)/fuzz/option $(BUILD)/fuzz/script: $(fuzz_binding)
 $(BUILD)/fuzz/option $(BUILD)/fuzz/script: fuzz_lua = $(or $(LUA_LIB),$(shell sh .ci/deps lualib)) -lm -ldl
+
+# The same without libFuzzer: only what is known.
+replay := $(BUILD)/obj/spec/fuzz/replay.o
+$(fuzz_names:%=$(BUILD)/obj/spec/fuzz/%.o): private flags += -Ispec/sim -Ilua -I$(incdir)
+$(BUILD)/spec/replay-%: $(BUILD)/obj/spec/fuzz/%.o $(replay) $(internal)
+	@mkdir -p $(@D)
+	$(quiet)$(compile) $(LDFLAGS) -o $@ $(filter %.o,$^) $(internal)
+$(BUILD)/host/replay-%: $(BUILD)/obj/spec/fuzz/%.o $(replay) $(binding) $(internal) $(jumps)
+	@mkdir -p $(@D)
+	$(quiet)$(compile) $(LDFLAGS) -o $@ $^ $(lualib) -lm -ldl
+$(BUILD)/spec/replay-program: $(patsubst %.c,$(BUILD)/obj/%.o,spec/sim/model.c spec/sim/program.c)
 
 fuzz: $(fuzz_targets)
 	@BUILD='$(BUILD)' LUA='$(lua)' sh spec/fuzz/run.sh $(FUZZ_SECONDS) $(fuzz_names)

@@ -21,7 +21,7 @@ command -v timeout >/dev/null && limit='timeout -k 5 900'
 conform() {
   $LUA_COMMAND .ci/conformance.lua "$BUILD" >"$BUILD/conformance" 2>&1 && verdict=ok || verdict='NOT OK:'
   missing=$(grep -c '^not ok' "$BUILD/conformance")
-  printf '%-12s %4d rules, %d %s\n' conformance "$(grep -c '^ok' "$BUILD/conformance")" "$missing" "missing, $verdict"
+  printf '%-14s %4d rules, %d %s\n' conformance "$(grep -c '^ok' "$BUILD/conformance")" "$missing" "missing, $verdict"
   grep -v '^ok' "$BUILD/conformance"
   [ "$verdict" = ok ] && passed=$((passed + 1)) || failed=$((failed + 1))
 }
@@ -46,7 +46,7 @@ run() {
     bad=$((bad + 1))
   fi
   [ $specs = no ] || grep -E '^(ok|not ok|skip) - ' "$log" | sed "s/^/$language /" >>"$results"
-  printf '%-12s %4d ok' "$name" "$ok"
+  printf '%-14s %4d ok' "$name" "$ok"
   [ $skip = 0 ] || printf ', %d skipped' $skip
   [ $bad = 0 ] || printf ', %d NOT OK:' $bad
   echo

@@ -9,14 +9,27 @@
 
 #include "state.h"
 
+#ifdef __SIZEOF_FLOAT128__
 typedef __float128 exact; /* of a double times 10^9, and more */
+#else
+typedef long double exact; /* of 128 bits, too, where there is no other */
+#endif
 
-static const exact ns_per_s = 1e9;
+static const int64_t ns_per_s = 1000000000;
 
-static int64_t held(__int128 n)
+/* What does not fit is the number nearest to it. */
+static int64_t times(int64_t a, int64_t b)
 {
-  if (n > INT64_MAX) return INT64_MAX;
-  return n < INT64_MIN ? INT64_MIN : (int64_t)n;
+  int64_t product;
+  if (!__builtin_mul_overflow(a, b, &product)) return product;
+  return (a < 0) == (b < 0) ? INT64_MAX : INT64_MIN;
+}
+
+static int64_t plus(int64_t a, int64_t b)
+{
+  int64_t sum;
+  if (!__builtin_add_overflow(a, b, &sum)) return sum;
+  return b > 0 ? INT64_MAX : INT64_MIN;
 }
 
 static int64_t held_float(exact n)
@@ -32,14 +45,14 @@ static int64_t held_float(exact n)
 static void bounds(lua_State *L, int arg, int64_t *from_ns, int64_t *to_ns)
 {
   if (lua_isinteger(L, arg)) {
-    *from_ns = *to_ns = held((__int128)lua_tointeger(L, arg) * 1000000000);
+    *from_ns = *to_ns = times(lua_tointeger(L, arg), ns_per_s);
     return;
   }
   if (isinf(lua_tonumber(L, arg))) {
     *from_ns = *to_ns = lua_tonumber(L, arg) > 0 ? INT64_MAX : INT64_MIN;
     return;
   }
-  exact ns = (exact)lua_tonumber(L, arg) * ns_per_s;
+  exact ns = (exact)lua_tonumber(L, arg) * (exact)ns_per_s;
   exact off = (ns < 0 ? -ns : ns) * 0x1p-52;
   exact least = ns - (exact)0.001L - off, most = least + 1 + 2 * off;
   *from_ns = held_float(least);
@@ -58,8 +71,8 @@ static int check(lua_State *L)
   int64_t now_ns = lua_toboolean(L, 3) ? ctx_engine_now(ctx_engine_of(c)) : 0;
   int64_t deadline_ns = ctx_deadline(c);
   bounds(L, 2, &from_ns, &to_ns);
-  from_ns = held((__int128)from_ns + now_ns);
-  to_ns = held((__int128)to_ns + now_ns);
+  from_ns = plus(from_ns, now_ns);
+  to_ns = plus(to_ns, now_ns);
   if (deadline_ns < from_ns || deadline_ns > to_ns)
     return luaL_error(L, "%I ns where %I to %I are meant", (LUAI_UACINT)deadline_ns,
                       (LUAI_UACINT)from_ns, (LUAI_UACINT)to_ns);

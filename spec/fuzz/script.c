@@ -8,8 +8,18 @@
  */
 #include "state.h"
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED_ADDRESS 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(SANITIZED_ADDRESS)
 void __lsan_disable(void);
 void __lsan_enable(void);
+#else
+#define __lsan_disable() ((void)0)
+#define __lsan_enable() ((void)0)
+#endif
 
 enum { HAS_ROOT = 1, MAY_LEAK = 2 }; /* bits of the first byte */
 
