@@ -166,10 +166,11 @@ $(BUILD)/process/%: $(BUILD)/obj/spec/process/%.o $(library)
 # Where calls of the system fail: the test comes between, where the linker can do that.
 ifeq ($(shell uname -s),Linux)
 faulty := pthread_atfork pthread_attr_init pthread_attr_setstacksize pthread_sigmask pthread_create timerfd_create \
-          pipe dup2 sigaction malloc read fcntl syscall
-$(BUILD)/process/calls: private wraps := $(faulty:%=-Wl,--wrap=%)
+          epoll_create1 epoll_ctl poll pipe dup2 sigaction malloc calloc read fcntl syscall
+$(BUILD)/process/calls $(BUILD)/spec/refusal: private wraps := $(faulty:%=-Wl,--wrap=%)
 else
 process := $(filter-out $(BUILD)/process/calls,$(process))
+tests   := $(filter-out $(BUILD)/spec/refusal,$(tests))
 endif
 
 # Two ends of a process at once would write what ran at once, too.
@@ -224,8 +225,9 @@ soak-fuzz: $(BUILD)/fuzz/$(TARGET)
 
 # The parts of the binding that need no Lua.
 without_lua := $(patsubst %,$(BUILD)/obj/lua/binding/%.o,key mailbox poller)
-$(BUILD)/spec/key $(BUILD)/spec/mailbox $(BUILD)/spec/poller: $(without_lua)
-$(BUILD)/obj/spec/core/key.o $(BUILD)/obj/spec/core/mailbox.o $(BUILD)/obj/spec/core/poller.o: private flags += -Ilua/binding
+their_tests := key mailbox poller refusal
+$(their_tests:%=$(BUILD)/spec/%): $(without_lua)
+$(their_tests:%=$(BUILD)/obj/spec/core/%.o): private flags += -Ilua/binding
 
 # Programs that hold Lua states of their own, with the module linked in.
 host_objects := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard spec/host/*.c))

@@ -29,7 +29,7 @@ struct mailbox *mailbox_retain(struct mailbox *m)
 
 void mailbox_release(struct mailbox *m)
 {
-  if (m != NULL && CTX__SUB_RELEASE(&m->refs, 1) == 1) CTX__FREE(m);
+  if (CTX__SUB_RELEASE(&m->refs, 1) == 1) CTX__FREE(m);
 }
 
 /* ---- posting ------------------------------------------------------------ */

@@ -8,6 +8,7 @@
 
 #include "mailbox.h"
 
+#include "system.h"
 #include "world.h"
 
 #include <pthread.h>
@@ -313,6 +314,23 @@ TEST(waited_for)
   mailbox_release(m);
 }
 
+/* The thread that was to post it is not there in a forked child. */
+TEST(not_waited_for)
+{
+  struct mailbox *m = new_box();
+  struct letter l;
+  letter_init(&l, m, received);
+  letter_expect(&l);
+  pid_t child = fork();
+  if (child == 0) {
+    bool withdrawn = letter_withdraw(&l, false);
+    _exit(withdrawn && mailbox_take(m) == NULL ? 0 : 1);
+  }
+  ends_well(child);
+  CHECK(letter_withdraw(&l, true));
+  mailbox_release(m);
+}
+
 /* A hook of the owner's, on the heap so that a late touch is seen. */
 struct watcher {
   ctx_hook hook;
@@ -441,6 +459,7 @@ static const struct test tests[] = {
   T(all_arrive, "100,000 letters of 4 threads arrive, in the order of each"),
   T(owner_goes, "a box outlives its owner as long as somebody may post"),
   T(waited_for, "who takes back a letter that is on its way waits for it"),
+  T(not_waited_for, "in a forked child it has got lost, and is not waited for"),
   T(withdraw_races, "a letter is taken or taken back, and nobody touches it after that"),
   T(withdraw_in_hook, "the same inside a hook of the host"),
 };

@@ -12,11 +12,13 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -38,6 +40,11 @@ enum fault {
   FAULT_CLOSED, /* a read of what is no descriptor */
   FAULT_END,    /* a read that finds the end of the pipe */
   FAULT_SLEEP,
+  FAULT_EPOLL,
+  FAULT_WATCH, /* epoll_ctl finds no room, */
+  FAULT_GONE,  /* or no open descriptor */
+  FAULT_POLL,
+  FAULT_LOOK, /* a poll for which there is no memory */
   FAULTS
 };
 
@@ -46,7 +53,8 @@ static const int errors[FAULTS] = {
   [FAULT_ATFORK] = ENOMEM, [FAULT_ATTR] = ENOMEM,   [FAULT_STACK] = EINVAL,  [FAULT_MASK] = EINVAL,
   [FAULT_THREAD] = EAGAIN, [FAULT_MALLOC] = ENOMEM, [FAULT_TIMER] = EMFILE,  [FAULT_PIPE] = ENFILE,
   [FAULT_FCNTL] = EBADF,   [FAULT_DUP] = EBUSY,     [FAULT_ACTION] = EINVAL, [FAULT_READ] = EINTR,
-  [FAULT_CLOSED] = EBADF,  [FAULT_SLEEP] = EINTR};
+  [FAULT_CLOSED] = EBADF,  [FAULT_SLEEP] = EINTR,   [FAULT_EPOLL] = EMFILE,  [FAULT_WATCH] = ENOSPC,
+  [FAULT_GONE] = EBADF,    [FAULT_POLL] = EINTR,    [FAULT_LOOK] = ENOMEM};
 
 static struct {
   enum fault what; /* atomic */
@@ -105,6 +113,7 @@ WRAP(FAULT_MASK, pthread_sigmask, (int how, const sigset_t *set, sigset_t *old),
 WRAP(FAULT_THREAD, pthread_create,
      (pthread_t * t, const pthread_attr_t *attr, thread_function f, void *arg), (t, attr, f, arg))
 WRAP_ERRNO(FAULT_TIMER, int, timerfd_create, (int clock, int flags), (clock, flags))
+WRAP_ERRNO(FAULT_EPOLL, int, epoll_create1, (int flags), (flags))
 WRAP_ERRNO(FAULT_PIPE, int, pipe, (int ends[2]), (ends))
 WRAP_ERRNO(FAULT_DUP, int, dup2, (int fd, int number), (fd, number))
 WRAP_ERRNO(FAULT_ACTION, int, sigaction,
@@ -117,12 +126,34 @@ void *__wrap_malloc(size_t size)
   return fails(FAULT_MALLOC) ? NULL : __real_malloc(size);
 }
 
+/* What a compiler makes of a malloc whose block is then zeroed. */
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size)
+{
+  return fails(FAULT_MALLOC) ? NULL : __real_calloc(n, size);
+}
+
 ssize_t __real_read(int fd, void *bytes, size_t size);
 ssize_t __wrap_read(int fd, void *bytes, size_t size);
 ssize_t __wrap_read(int fd, void *bytes, size_t size)
 {
   if (fails(FAULT_END)) return 0;
   return fails(FAULT_READ) || fails(FAULT_CLOSED) ? -1 : __real_read(fd, bytes, size);
+}
+
+int __real_epoll_ctl(int epoll, int what, int fd, struct epoll_event *e);
+int __wrap_epoll_ctl(int epoll, int what, int fd, struct epoll_event *e);
+int __wrap_epoll_ctl(int epoll, int what, int fd, struct epoll_event *e)
+{
+  return fails(FAULT_WATCH) || fails(FAULT_GONE) ? -1 : __real_epoll_ctl(epoll, what, fd, e);
+}
+
+int __real_poll(struct pollfd *asked, nfds_t n, int limit_ms);
+int __wrap_poll(struct pollfd *asked, nfds_t n, int limit_ms);
+int __wrap_poll(struct pollfd *asked, nfds_t n, int limit_ms)
+{
+  return fails(FAULT_POLL) || fails(FAULT_LOOK) ? -1 : __real_poll(asked, n, limit_ms);
 }
 
 int __real_fcntl(int fd, int command, ...);
