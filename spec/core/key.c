@@ -38,6 +38,24 @@ TEST(one_name)
   CHECK_INT(key_count(), 0);
 }
 
+/* Whose hashes are equal in all bits: bytes, lengths and types tell them apart. */
+TEST(equal_hashes)
+{
+  struct key *a[] = {intern('s', "\xa1\xa7\xd6\xfd\x4a\x2d\xa1\x83", 8),
+                     intern('s', "\x13\xf8\x81\xb9\xdf\xec\x07\x97", 8)};
+  struct key *b[] = {intern('s', "\x96\x55\xe2\xd4\xc9\x75\x63\xa1", 8),
+                     intern('s', "\x32\xb3\x5d\xfa\x17\xa4\x28", 7)};
+  struct key *c[] = {intern('s', "user", 4), intern('i', "oser", 4)};
+  struct key *const *two[] = {a, b, c};
+  CHECK_INT(key_count(), 6);
+  for (int i = 0; i < 3; i++) {
+    CHECK(two[i][0] != two[i][1]);
+    key_release(two[i][1]);
+    key_release(two[i][0]);
+  }
+  CHECK_INT(key_count(), 0);
+}
+
 enum { MANY = 10000 };
 
 TEST(many)
@@ -107,6 +125,7 @@ TEST(threads)
 
 static const struct test tests[] = {
   T(one_name, "F6 a name has one key as long as somebody holds it"),
+  T(equal_hashes, "F6 names with equal hashes have keys of their own"),
   T(many, "F6 10,000 names have as many keys"),
   T(threads, "F6 threads that come and go have one key at a time for a name"),
 };
