@@ -483,10 +483,17 @@ local function thread_attacks(add)
   end
 end
 
+-- A light userdata: the address of something of ours.
+local function our_place()
+  for key in next, debug.getregistry() do
+    if not old_keys[key] and type(key) == "userdata" then return key end
+  end
+end
+
 -- Calls the i-th C function with everything, in places of which most are wrong.
 local function call_with_everything(ours, i)
   local f = ours.functions[i]
-  local arguments = { foreign_file, 42, -1, "key", {}, rawlen, coroutine.create(rawlen), 0 / 0, true }
+  local arguments = { foreign_file, 42, -1, "key", {}, rawlen, coroutine.create(rawlen), 0 / 0, true, our_place() }
   for _, list in next, ours.userdata do
     arguments[#arguments + 1] = list[1]
     arguments[#arguments + 1] = list[#list]
@@ -504,6 +511,39 @@ local function call_attacks(add)
   for i = 1, 120 do
     add(("C function %d is called with everything"):format(i), function(_, ours)
       if ours.functions[i] then call_with_everything(ours, i) end
+    end)
+  end
+end
+
+-- C functions that others of ours call inside, and nobody else: a debug hook sees them run.
+local function inner_functions()
+  local inner, seen = {}, {}
+  local function note()
+    local info = debug.getinfo(2, "fS")
+    if info.what ~= "C" or seen[info.func] or before[info.func] then return end
+    seen[info.func] = true
+    inner[#inner + 1] = info.func
+  end
+  debug.sethook(note, "c")
+  run_program("while_they_wait", function(ours)
+    for _, f in ipairs(ours.functions) do seen[f] = true end
+  end)
+  ctx.run({ clock = "virtual" }, function(root)
+    debug.sethook(note, "c") -- each coroutine has its own
+    ctx.track(true)
+    root:with_cancel():async(ctx.sleep, 9)
+    ctx.tree(root)
+    collect()
+  end)
+  debug.sethook()
+  return inner
+end
+
+local function inner_attacks(add)
+  local inner = inner_functions()
+  for i = 1, #inner do
+    add(("inner C function %d is called with everything"):format(i), function(_, ours)
+      call_with_everything({ functions = inner, userdata = ours.userdata }, i)
     end)
   end
 end
@@ -590,6 +630,10 @@ end
 groups.functions = function(list)
   on_all(list, few, "functions", upvalue_attacks)
   on_all(list, { "while_they_wait" }, "functions", call_attacks)
+end
+
+groups["inner functions"] = function(list)
+  on_all(list, { "while_they_wait", "in_a_close", "on_the_main_thread" }, "inner functions", inner_attacks)
 end
 
 groups.events = function(list)

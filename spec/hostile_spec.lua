@@ -40,6 +40,7 @@ describe("a script with the debug library", function()
   it("replaces metatables and their fields, and nothing crashes", survives "metatables")
   it("replaces what lies in the registry, and nothing crashes", survives "registry")
   it("calls any C function with anything, replaces their upvalues, and nothing crashes", survives "functions")
+  it("calls C functions that only others of ours call, and nothing crashes", survives "inner functions")
   it("changes the stacks of coroutines, resumes and closes them, and nothing crashes", survives "coroutines")
   it("raises at any event of a debug hook, and nothing crashes", survives "events")
 

@@ -113,15 +113,20 @@ static int count_tasks(lua_State *L, const struct handle *h)
   return n;
 }
 
-/* The token at 1 has been collected. */
+/* What tell is about. NULL: a script has called it, which a debug hook can show to it. */
+static _Thread_local const struct token *collected;
+
 static int tell(lua_State *L)
 {
-  const struct token *t = lua_touserdata(L, 1);
+  const struct token *t = collected;
   char text[STACK_SITE + 200], name[64] = "";
+  collected = NULL;
+  lua_settop(L, 0);
+  if (t == NULL) return 0;
   luaL_checkstack(L, 16, NULL);
   loop_push_remembered(L, t->handle);
-  const struct handle *h = handle_live(L, 2);
-  if (h != t->handle || h == NULL || !has_no_other_end(L, 2) || main_holds(L, h)) return 0;
+  const struct handle *h = handle_live(L, 1);
+  if (h == NULL || h != t->handle || !has_no_other_end(L, 1) || main_holds(L, h)) return 0;
   int n = count_tasks(L, h);
   if (n == 0) return 0;
   ctx_name(h->context, name, sizeof name);
@@ -136,10 +141,11 @@ static int tell(lua_State *L)
 
 static void finalize(lua_State *L, void *p)
 {
-  if (loop_find(L) == NULL || !lua_checkstack(L, 4)) return;
+  if (loop_find(L) == NULL) return;
   lua_pushcfunction(L, tell);
-  lua_pushlightuserdata(L, p);
-  if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
+  collected = p;
+  if (lua_pcall(L, 0, 0, 0) != LUA_OK) lua_pop(L, 1);
+  collected = NULL;
 }
 
 static const struct block_kind kind = {finalize, NULL};

@@ -34,7 +34,6 @@ static void finalize(lua_State *L, void *p)
 {
   const struct task *t = p;
   if (t->status != TASK_FAILED || t->outcome != TASK_HELD || t->asked) return;
-  if (!lua_checkstack(L, 2)) return;
   lua_getiuservalue(L, 1, WAITER_CO);
   lua_State *co = lua_tothread(L, -1);
   bool readable = !t->lost && co != NULL && co == t->waiter.co && lua_status(co) == LUA_OK;

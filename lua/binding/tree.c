@@ -40,11 +40,15 @@ static void push_entry(lua_State *L, const ctx_snapshot_entry *e)
   if (e->age_ns >= 0) set_seconds(L, "age", e->age_ns);
 }
 
-/* The array of what is in the snapshot, whose address is the argument. */
+/* What push_entries reads. NULL: a script has called it, which a debug hook can show to it. */
+static _Thread_local const ctx_snapshot *taken;
+
+/* The array of what is in the snapshot. */
 static int push_entries(lua_State *L)
 {
-  const ctx_snapshot *s = lua_touserdata(L, 1);
-  if (!lua_islightuserdata(L, 1)) return luaL_error(L, "ctx: a snapshot has been tampered with");
+  const ctx_snapshot *s = taken;
+  taken = NULL;
+  if (s == NULL) return luaL_error(L, "ctx: a snapshot has been tampered with");
   size_t n = ctx_snapshot_count(s);
   lua_createtable(L, n < 1000 ? (int)n : 1000, 0);
   for (size_t i = 0; i < n; i++) {
@@ -66,8 +70,9 @@ int tree_snapshot(lua_State *L)
   lua_pushcfunction(L, push_entries);
   ctx_snapshot *s = ctx_snapshot_take(h->context);
   if (s == NULL) return luaL_error(L, "not enough memory");
-  lua_pushlightuserdata(L, s);
-  int status = lua_pcall(L, 1, 1, 0);
+  taken = s;
+  int status = lua_pcall(L, 0, 1, 0);
+  taken = NULL;
   ctx_snapshot_free(s);
   return status == LUA_OK ? 1 : lua_error(L);
 }
