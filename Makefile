@@ -167,10 +167,11 @@ $(BUILD)/process/%: $(BUILD)/obj/spec/process/%.o $(library)
 ifeq ($(shell uname -s),Linux)
 faulty := pthread_atfork pthread_attr_init pthread_attr_setstacksize pthread_sigmask pthread_create timerfd_create \
           epoll_create1 epoll_ctl poll pipe dup2 sigaction malloc calloc read fcntl syscall
-$(BUILD)/process/calls $(BUILD)/spec/refusal: private wraps := $(faulty:%=-Wl,--wrap=%)
+$(BUILD)/process/calls $(BUILD)/spec/refusal $(BUILD)/host/system: private wraps := $(faulty:%=-Wl,--wrap=%)
 else
 process := $(filter-out $(BUILD)/process/calls,$(process))
 tests   := $(filter-out $(BUILD)/spec/refusal,$(tests))
+hosts   := $(filter-out $(BUILD)/host/system,$(hosts))
 endif
 
 # Two ends of a process at once would write what ran at once, too.
