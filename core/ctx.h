@@ -648,7 +648,7 @@ CTX_API int ctx_group_set_limit(ctx_group *g, size_t limit);
  * ctx_group_add, ctx_group_try_add: counts a function in that the caller is about to run, and that
  * ends by ctx_group_done. 'add' waits for a place, up to the end of the group's context.
  *
- *   fails    0; the err of the group's context; try_add: EAGAIN, there is no place
+ *   fails    0; the err of the group's context; ctx_group_try_add: EAGAIN, there is no place
  *   threads  any
  */
 CTX_API int ctx_group_add(ctx_group *g);

@@ -245,7 +245,7 @@ struct host_key {
   ctx_lua_push_fn *push;
 };
 
-/* set_key(host key), protected */
+/* ctx_lua_set_key of a host key, protected */
 static int set_key_protected(lua_State *L)
 {
   const struct host_key *k = lua_touserdata(L, 1);
@@ -265,7 +265,7 @@ int ctx_lua_set_key(lua_State *L, const char *name, const void *key, ctx_lua_pus
 
 /* ---- limits ------------------------------------------------------------------------ */
 
-/* set_limits(limits), protected */
+/* ctx_lua_set_limits, protected */
 static int set_limits_protected(lua_State *L)
 {
   const ctx_lua_limits *limits = lua_touserdata(L, 1);

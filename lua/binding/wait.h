@@ -10,7 +10,7 @@
  *
  *     static int step(lua_State *L, struct waiter *w)
  *     {
- *       if (answered) return push_answer(L);
+ *       if (answered) return values;
  *       wait_for_context(L, w, c);
  *       wait_until(w, deadline_ns);
  *       return wait_park(L, w, step);

@@ -63,7 +63,7 @@ static void bounds(lua_State *L, int arg, int64_t *from_ns, int64_t *to_ns)
   if (lua_tonumber(L, arg) > 0 && *to_ns < 1) *to_ns = 1;
 }
 
-/* check(context, x, is_timeout): the deadline of 'context' is x seconds from now, or is x. */
+/* check(context, x, b): the deadline of 'context' is x seconds from now, or, where b is false, is x. */
 static int check(lua_State *L)
 {
   int64_t from_ns, to_ns;
