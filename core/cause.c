@@ -4,8 +4,11 @@
 
 #include "cause.h"
 
+/* A count that high is no longer kept: the cause lives as long as the process. */
+enum { REFS_FOREVER = 1 << 30 };
+
 struct ctx_cause {
-  ctx__atomic refs; /* 0: not counted, lives for ever */
+  ctx__atomic refs; /* 0: never counted, static */
   int code;
   void *data;
   void (*drop)(void *data);
@@ -70,15 +73,21 @@ const char *cause_site(const ctx_cause *cause)
   return cause->site;
 }
 
+static bool is_counted(const ctx_cause *cause)
+{
+  uint32_t refs = CTX__LOAD_RELAXED(&cause->refs);
+  return refs != 0 && refs < REFS_FOREVER;
+}
+
 ctx_cause *ctx_cause_retain(ctx_cause *cause)
 {
-  if (cause != NULL && CTX__LOAD_RELAXED(&cause->refs) != 0) CTX__ADD(&cause->refs, 1);
+  if (cause != NULL && is_counted(cause)) CTX__ADD(&cause->refs, 1);
   return cause;
 }
 
 void ctx_cause_release(ctx_cause *cause)
 {
-  if (cause == NULL || CTX__LOAD_RELAXED(&cause->refs) == 0) return;
+  if (cause == NULL || !is_counted(cause)) return;
   if (CTX__SUB_RELEASE(&cause->refs, 1) != 1) return;
   CTX__FOREIGN();
   if (cause->drop != NULL) cause->drop(cause->data);
