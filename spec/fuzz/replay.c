@@ -1,7 +1,7 @@
 /*
  * replay - what libFuzzer has found worth keeping, run again without it
  *
- *   build/spec/replay-TARGET, build/host/replay-TARGET      (from the top of the tree)
+ *   replay-TARGET      (make test builds and calls it, from the top of the tree)
  *
  * Each line of spec/fuzz/corpus/TARGET.txt is an input in hexadecimal digits. One that fails
  * ends the program, and its line is the last that was named.
