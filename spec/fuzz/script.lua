@@ -308,7 +308,9 @@ if may_leak then
     end,
     function()
       local meta = debug.getmetatable(pick_type "userdata")
-      if is_our_meta(meta) then rawset(meta, "__gc", value()) end
+      local f = value()
+      if is_ours(f) then f = nil end -- one that waits would do so for ever as the state is closed
+      if is_our_meta(meta) then rawset(meta, "__gc", f) end
     end,
     function()
       local places = our_places()
