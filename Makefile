@@ -238,7 +238,7 @@ $(BUILD)/host/%: $(BUILD)/obj/spec/host/%.o $(binding) $(internal) $(jumps)
 
 # Where the linker can do that, memory fails in C, too.
 ifneq ($(shell uname -s),Darwin)
-$(BUILD)/host/memory: private wraps := -Wl,--wrap=malloc
+$(BUILD)/host/memory: private wraps := -Wl,--wrap=malloc -Wl,--wrap=calloc
 $(BUILD)/obj/spec/host/memory.o: private flags += -DWRAPS_MALLOC
 endif
 

@@ -18,13 +18,26 @@ static long budget = -1, c_budget = -1;
 #ifdef WRAPS_MALLOC
 void *__real_malloc(size_t size);
 void *__wrap_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
 
-/* What the module and the engine call for malloc. */
+static bool c_may(void)
+{
+  if (c_budget == 0) return false;
+  if (c_budget > 0) c_budget--;
+  return true;
+}
+
+/* What the module and the engine call for malloc; and what a compiler makes of that where the
+ * block is zeroed. */
 void *__wrap_malloc(size_t size)
 {
-  if (c_budget == 0) return NULL;
-  if (c_budget > 0) c_budget--;
-  return __real_malloc(size);
+  return c_may() ? __real_malloc(size) : NULL;
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+  return c_may() ? __real_calloc(n, size) : NULL;
 }
 #endif
 
@@ -168,6 +181,35 @@ TEST(shared)
     "assert(c:cause() == why and late:cause() == why)\n");
 }
 
+TEST(trees)
+{
+  sweep("ctx.track(true)\n"
+        "local a, cancel = ctx.background():with_cancel()\n"
+        "a:name 'the first'\n"
+        "local m = ctx.merge(a, (ctx.with_timeout(ctx.background(), 100)))\n"
+        "local late = m:without_cancel({grace = 0})\n"
+        "assert(#ctx.tree(a) == 1 and ctx.extend(select(2, m:with_timeout(9)), 10))\n"
+        "assert(cancel('why') and late:done())\n"
+        "assert(m:origin().name == 'the first' and m:cause() == 'why')\n"
+        "ctx.track(false)\n");
+}
+
+/* More than a new coroutine has room for. */
+TEST(many_values)
+{
+  sweep("local many = {}\n"
+        "for i = 1, 100 do many[i] = i end\n"
+        "local function count(...) return select('#', ...) end\n"
+        "local function give(c, ...) return ... end\n"
+        "local n = count(ctx.run(function(root)\n"
+        "  assert(count(root:async(give, table.unpack(many)):join()) == 101)\n"
+        "  assert(count(root:async(function() return table.unpack(many) end):join()) == 101)\n"
+        "  assert(count(ctx.wrap(give)(1, table.unpack(many))) == 100)\n"
+        "  return table.unpack(many)\n"
+        "end))\n"
+        "assert(n == 100)\n");
+}
+
 /* ---- a hook that could run is not lost ----------------------------------- */
 
 static void do_well(lua_State *L, const char *script)
@@ -245,24 +287,89 @@ TEST(holds_stay)
   CHECK(n < 100);
 }
 
+/* ---- what has been shared in part ------------------------------------------ */
+
+/* Gives C a context by two tries, the first within 'n' allocations that '*left' counts. */
+static bool share_within(long *left, long n)
+{
+  lua_State *L = open_state();
+  do_well(L, "key, value, why = {}, {}, {}\n"
+             "local up = ctx.background():with_value(key, value):with_value('name', value)\n"
+             "c, cancel = up:with_timeout(100, value):with_cancel()\n"
+             "cancel(why)\n");
+  CHECK_INT(luaL_loadstring(L, "give(c)"), LUA_OK);
+  *left = n;
+  bool ok = lua_pcall(L, 0, 0, 0) == LUA_OK;
+  *left = -1;
+  lua_settop(L, 0);
+  do_well(L, "give(c)");
+  lua_getglobal(L, "c");
+  ctx_context *c = ctx_retain(ctx_lua_check(L, -1));
+  do_well(L, "c, cancel = nil collectgarbage() collectgarbage()");
+  ctx_lua_push(L, c);
+  lua_setglobal(L, "c");
+  do_well(L, "assert(c:value(key) == value and c:value 'name' == value and c:cause() == why)");
+  lua_close(L);
+  ctx_release(c);
+  return ok;
+}
+
+TEST(shared_in_part)
+{
+  long n = 0;
+  while (n < 500 && !share_within(&budget, n)) n++;
+  CHECK(n > 1);
+  CHECK(n < 500);
+#ifdef WRAPS_MALLOC
+  for (n = 0; n < 500 && !share_within(&c_budget, n);) n++;
+  CHECK(n > 1);
+  CHECK(n < 500);
+#endif
+}
+
 /* ---- opening --------------------------------------------------------------- */
 
-/* Opens a state within 'n' allocations, and again with all that it takes. */
-static bool open_within(ctx_context *root, long *left, long n)
+/* Begins to open a state within 'n' allocations. */
+static lua_State *begin_within(ctx_context *root, long *left, long n, bool *enough)
 {
   lua_State *L = new_state();
   *left = n;
   int status = ctx_lua_open(L, root);
-  bool enough = *left != 0;
+  *enough = *left != 0;
   *left = -1;
-  CHECK(status == LUA_OK || !enough);
+  CHECK(status == LUA_OK || !*enough);
   lua_settop(L, 0);
+  return L;
+}
+
+/* Opens a state within 'n' allocations, and again with all that it takes. */
+static bool open_within(ctx_context *root, long *left, long n)
+{
+  bool enough;
+  lua_close(begin_within(root, left, n, &enough)); /* without another try */
+  lua_State *L = begin_within(root, left, n, &enough);
   CHECK_INT(ctx_lua_open(L, root), LUA_OK);
-  status = luaL_dostring(L, "ctx = require 'ctx' collectgarbage() ctx.yield()"
-                            "assert(ctx.root() ~= ctx.background())");
+  int status = luaL_dostring(L, "ctx = require 'ctx' collectgarbage() ctx.yield()"
+                                "assert(ctx.root() ~= ctx.background())");
   CHECK_STR(status == LUA_OK ? "" : lua_tostring(L, -1), "");
   lua_close(L);
   return enough;
+}
+
+/* Where the first try has come far enough, its root stays. */
+static bool another_root_within(ctx_context *root, long n)
+{
+  bool enough;
+  ctx_context *other = ctx_with_cancel(root);
+  lua_State *L = begin_within(root, &budget, n, &enough);
+  bool refused = ctx_lua_open(L, other) != LUA_OK;
+  if (refused) CHECK(strstr(lua_tostring(L, -1), "with another root or none") != NULL);
+  CHECK(refused || !enough);
+  lua_settop(L, 0);
+  CHECK_INT(ctx_lua_open(L, refused ? root : other), LUA_OK);
+  lua_close(L);
+  ctx_release(other);
+  return refused && !enough;
 }
 
 TEST(opening)
@@ -273,6 +380,9 @@ TEST(opening)
   while (n < 5000 && !open_within(root, &budget, n)) n++;
   CHECK(n > 1);
   CHECK(n < 5000);
+  long refused = 0;
+  for (long i = 0; i < n; i++) refused += another_root_within(root, i);
+  CHECK(refused > n / 2);
 #ifdef WRAPS_MALLOC
   for (n = 0; n < 100 && !open_within(root, &c_budget, n);) n++;
   CHECK(n > 1);
@@ -290,10 +400,13 @@ static const struct test tests[] = {
   T(shared, "values and causes that C has seen leave nothing behind without memory"),
   T(contexts, "contexts, values and causes leave nothing behind without memory"),
   T(tasks, "tasks and channels leave nothing behind without memory"),
+  T(trees, "merges, names, snapshots and moved deadlines leave nothing behind without memory"),
+  T(many_values, "more values than fit on a stack leave nothing behind without memory"),
   T(virtual_runs, "a run on a virtual clock gives its clock back without memory"),
   T(hooks, "hooks leave nothing behind without memory"),
   T(hooks_stay,
     "H7 a hook for which there was no memory leaves nothing behind, and the next stays"),
+  T(shared_in_part, "what C could not be given for want of memory is given by another try"),
   T(holds_stay, "H7 a hook stays where C was given its context by another try"),
 };
 

@@ -104,6 +104,27 @@ TEST(opens_later)
   lua_close(L);
 }
 
+TEST(no_memory)
+{
+  lua_State *L = open_state(NULL);
+  state_run(L, "local why, bg = 'not enough memory', ctx.background()\n"
+               "local c, cancel = ctx.with_cancel(bg)\n"
+               "refused('memory', why, ctx.with_cancel, bg)\n"
+               "refused('memory', why, ctx.with_timeout, bg, 1, 'cause')\n"
+               "refused('memory', why, ctx.with_value, bg, 'key', 1)\n"
+               "refused('memory', why, ctx.value, bg, 'another key')\n"
+               "refused('memory', why, ctx.without_cancel, bg)\n"
+               "refused('memory', why, ctx.merge, c, c)\n"
+               "refused('memory', why, ctx.name, c, 'name')\n"
+               "refused('memory', why, ctx.tree, c)\n"
+               "refused('memory', why, ctx.run, {clock = 'virtual'}, print)\n"
+               "assert(c:name() == nil and #ctx.tree(c) == 0)\n"
+               "fail 'memory'\n"
+               "local first = cancel 'cause'\n"
+               "assert(heal() and first and c:cause() == ctx.CANCELED)\n");
+  lua_close(L);
+}
+
 /* ---- descriptors ----------------------------------------------------------------- */
 
 TEST(no_descriptor)
@@ -191,6 +212,7 @@ TEST(no_signal)
 
 static const struct test tests[] = {
   T(opens_later, "a state for which no handler can be set is opened by another try"),
+  T(no_memory, "what needs memory that is not there is refused, and a cancel is not"),
   T(no_descriptor, "who needs a descriptor is told that there is none"),
   T(no_look, "a look at a descriptor that fails says so"),
   T(no_watch, "a descriptor that the kernel does not watch is refused, one that is gone is closed"),
