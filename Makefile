@@ -45,7 +45,7 @@ incdir := $(or $(LUA_INCDIR),$(shell sh .ci/deps incdir))
 export LUA_PATH_5_4  := lua/?.lua;$(or $(LUA_PATH_5_4),$(LUA_PATH),;)
 export LUA_CPATH_5_4 := $(BUILD)/?.so;$(or $(LUA_CPATH_5_4),$(LUA_CPATH),;)
 
-warnings := -Wall -Wextra -Wpedantic -Wconversion -Wshadow $(if $(filter 1,$(WERROR)),-Werror)
+warnings := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wformat=2 $(if $(filter 1,$(WERROR)),-Werror)
 flags    := -std=c11 $(warnings) -fPIC -fvisibility=hidden -pthread -Icore
 
 # The one place of the version is ctx.h; the soname changes with its first number.
@@ -109,6 +109,7 @@ ifneq ($(filter run-test test-host,$(MAKECMDGOALS)),)
 lualib  := $(or $(LUA_LIB),$(shell sh .ci/deps lualib))
 hosts   := $(if $(lualib),$(hosts),$(info no library of Lua 5.4 to link: spec/host is skipped; set LUA_LIB))
 endif
+$(core) $(binding): private flags += $(if $(SAN),,-Wframe-larger-than=2048) # stacks may be small
 library  := $(BUILD)/libctx.a
 shared   := $(names:%=$(BUILD)/%)
 embedded := $(BUILD)/libctx_lua.a
