@@ -89,7 +89,7 @@ local took = {} -- seconds of each program when first run
 local function fails(where, programs, how)
   for _, name in ipairs(programs) do
     local began = os.time()
-    local command = "ulimit -t 20; BUILD=build %s timeout 40 %s build/%s/%s"
+    local command = "ulimit -t 20; BUILD=build %s timeout 20 %s build/%s/%s"
     if not sh(command, SMALL, how or "", where, name) then return name end
     took[name] = took[name] or os.time() - began
   end
