@@ -19,7 +19,7 @@ local function start()
     "echo $$; exec env",
     "LUA_PATH_5_4=" .. helper.quote(package.path),
     "LUA_CPATH_5_4=" .. helper.quote(package.cpath),
-    "$(command -v timeout >/dev/null && echo timeout 60)",
+    "$(command -v timeout >/dev/null && echo timeout -k 5 60)",
     helper.interpreter(), "-W examples/http/server.lua 2>&1",
   }, " ")))
   local process = assert(math.tointeger(tonumber(pipe:read "l")))
@@ -48,7 +48,7 @@ describe("the server of examples/http", function()
   before_each(function() pipe, process, port = start() end)
   after_each(function()
     if io.type(pipe) == "file" then
-      signal "KILL"
+      signal "TERM" -- passed on by timeout, which KILL would end alone
       pipe:close()
     end
   end)
