@@ -10,6 +10,8 @@ if not has_socket then
   return
 end
 
+-- Without --foreground each signal would come twice: to the program, and to its group.
+local limit = "$(timeout --foreground 9 true 2>/dev/null && echo timeout --foreground -k 5 60)"
 local patience = 20 -- seconds; what takes as long hangs
 
 --- Starts the server.
@@ -19,7 +21,7 @@ local function start()
     "echo $$; exec env",
     "LUA_PATH_5_4=" .. helper.quote(package.path),
     "LUA_CPATH_5_4=" .. helper.quote(package.cpath),
-    "$(command -v timeout >/dev/null && echo timeout -k 5 60)",
+    limit,
     helper.interpreter(), "-W examples/http/server.lua 2>&1",
   }, " ")))
   local process = assert(math.tointeger(tonumber(pipe:read "l")))
