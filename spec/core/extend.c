@@ -324,6 +324,7 @@ TEST(the_thread_is_started)
   ctx_context *a = ctx_with_timeout(threaded(&w), CTX_NEVER);
   ctx_context *b = ctx_with_cancel(a);
   ctx_hook *h = ctx_after_func(b, count_run, &ran, CTX_HOOK_INLINE);
+  CHECK_INT(ctx_extend(a, CTX_NEVER), 0); /* as before */
   CHECK_INT(counters(&w).threads, 0);
   CHECK_INT(ctx_extend(a, ctx_engine_now(w.engine) + CTX_MS(1)), 0);
   EVENTUALLY(READ(ran) == 1);

@@ -82,6 +82,22 @@ TEST(waiting)
   world_close(&w);
 }
 
+/* Nobody has asked yet whether 'b' is over, when it is found. */
+TEST(over)
+{
+  struct world w;
+  ctx_context *a = ctx_with_cancel(host(&w)), *b = ctx_with_timeout(a, 50);
+  world_set(&w, START + 51);
+  ctx_snapshot *s = need(ctx_snapshot_take(a));
+  CHECK_INT(ctx_snapshot_count(s), 2);
+  CHECK_INT(at(s, 1)->left_ns, 0);
+  CHECK_INT(at(s, 1)->err, CTX_DEADLINE_EXCEEDED);
+  ctx_snapshot_free(s);
+  ctx_release(b);
+  ctx_release(a);
+  world_close(&w);
+}
+
 TEST(done)
 {
   struct world w;
@@ -413,6 +429,7 @@ TEST(threads)
 static const struct test tests[] = {
   T(tree, "N3 it holds the live tree, a parent before its children, in their order"),
   T(waiting, "N3 it says how many hooks and threads wait"),
+  T(over, "N3 one that is over, and nobody has said so, has no time left"),
   T(done, "N3 of one that is done it holds that alone"),
   T(root, "N3 a root knows its children while its engine tracks them, with place and age"),
   T(untracked_again, "N3 tracking is an option, and can be ended"),
