@@ -58,7 +58,6 @@ int ctx_hook_attach(ctx_hook *public, ctx_context *c)
   ctx_engine *e = c->engine;
   h->context = ctx_retain(c);
   CTX__STORE(&h->engine, e);
-  h->link.next = h->link.prev = NULL;
   engine_count(e, COUNT_HOOKS, 1);
   refused = attach(h);
   if (refused == 0) return 0; /* race: the engine is closed after it was asked */
