@@ -3,9 +3,9 @@
 --   lua5.4 .ci/mutate.lua [FAULTS [SEED [FILE]]]      (make soak-mutation calls it; needs gcc)
 --
 -- In a copy of the tree one operator, number, call or assignment of core/ is changed; then tests run, those
--- of the same noun first, until one fails. A fault that does not compile, or compiles to the same code, does
--- not count. What no test sees in the first pass meets the sanitizers and the explorer in the second. Prints
--- each fault that none sees; docs/mutation.md is the ledger of those that are right to survive, and says why.
+-- of the same noun first, until one fails. What these do not see meets the explorer, the process tests and
+-- the sanitizers. A fault that does not compile, or compiles to the same code, does not count. Prints each
+-- fault and what sees it; docs/mutation.md is the ledger of those that are right to survive, and says why.
 -- The last line is the score. Answers 0 if at least 90 % are seen and the rest is in the ledger.
 
 local source = dofile((arg[0]:match "^(.*/)" or "./") .. "source.lua")
@@ -106,36 +106,59 @@ for i = #processes, 1, -1 do -- the module's end is no affair of core/
   if processes[i] == "exits" then table.remove(processes, i) end
 end
 local simulation = { "simulate 1000000" }
-local all = each("build/spec/%s", units) .. each(" build/process/%s", processes) .. " build/sim/simulate"
+local all = each("build/spec/%s", units) .. " build/sim/simulate"
 
--- The answer is what sees the fault, or nil.
+local function tried(noun)
+  for _, name in ipairs(units) do
+    if name == noun then return true end
+  end
+  return false
+end
+
+-- Each answers what sees the fault, or nil. First what is quick:
 local function first_pass(fault)
   local noun = fault.path:match "([^/]*)%.[ch]$"
-  for _, name in ipairs(units) do
-    if name == noun then
-      if not make("build/spec/" .. name) then return "the linker" end
-      if fails("spec", { name }) then return name end
-    end
+  if tried(noun) then
+    if not make("build/spec/" .. noun) then return "the linker" end
+    if fails("spec", { noun }) then return noun end
   end
   if not make(all) then return "the linker" end
-  return fails("spec", units) or fails("sim", simulation) or fails("process", processes)
+  return fails("spec", units) or fails("sim", simulation)
+end
+
+-- The programs of the explorer, for some seconds each.
+local function scenarios()
+  local list = {}
+  for _, path in ipairs(source.files(".", "spec/core/explore/scenario", { "c" })) do
+    if not path:find "litmus" and not path:find "chance" then -- tests of the explorer itself
+      for name in source.read(path):gmatch '\n%s*{"([%w-]+)",' do list[#list + 1] = name end
+    end
+  end
+  return list
+end
+
+local function explorer_fails()
+  make "build/explore/explore"
+  for _, name in ipairs(scenarios()) do
+    if not sh("timeout 4 build/explore/explore %s || [ $? = 124 ]", name) then return name end
+  end
 end
 
 local raced = { "stress", "races", "signals" }
 
-local function second_pass()
-  make(each("build/address/spec/%s", units) .. " build/address/sim/simulate", "SAN=address")
-  local by = fails("address/spec", units) or fails("address/sim", simulation)
-  if by then return "address: " .. by end
-  make(each("build/thread/process/%s", raced) .. each(" build/thread/spec/%s", units), "SAN=thread")
-  by = fails("thread/process", raced, "setarch -R") or fails("thread/spec", units, "setarch -R")
+local function second_pass(fault)
+  local noun = { fault.path:match "([^/]*)%.[ch]$" }
+  if not tried(noun[1]) then noun = {} end
+  local by = explorer_fails()
+  if by then return "explorer: " .. by end
+  by = make(each("build/process/%s", processes)) and fails("process", processes)
+  if by then return by end
+  make(each("build/thread/process/%s", raced) .. each(" build/thread/spec/%s", noun), "SAN=thread")
+  by = fails("thread/process", raced, "setarch -R") or fails("thread/spec", noun, "setarch -R")
   if by then return "thread: " .. by end
-  make("build/explore/explore")
-  if not sh [[{ timeout 900 build/explore/explore -l || touch failed; } >long &
-    timeout 900 build/explore/explore -s; a=$?; wait; [ $a = 0 ] && [ ! -f failed ] ]] then
-    sh "rm -f failed"
-    return "the explorer"
-  end
+  make(each("build/address/spec/%s", noun) .. " build/address/sim/simulate", "SAN=address")
+  by = fails("address/spec", noun) or fails("address/sim", simulation)
+  return by and "address: " .. by
 end
 
 -- ---- the run -------------------------------------------------------------------------------------
@@ -184,30 +207,21 @@ end
 local function judge(fault)
   if not make "build/obj/core.a" then return "invalid" end
   if objects() == intact then return "the same" end
-  return first_pass(fault)
+  return first_pass(fault) or second_pass(fault)
 end
 
-local valid, seen, survivors = 0, 0, {}
+local known, valid, seen, unexplained = explained(), 0, 0, 0
 for _, fault in ipairs(faults) do
   if valid == wanted then break end
   local by = with(fault, judge)
   if by ~= "invalid" and by ~= "the same" then
     valid = valid + 1
-    if by then seen = seen + 1 else survivors[#survivors + 1] = fault end
-    print(("%s:%d: %s: %s"):format(fault.path, fault.line, fault.became, by or "not in the first pass"))
+    if by then seen = seen + 1 end
+    if not by then by = known[fault.path .. fault.became] and "explained" or "NOT SEEN" end
+    if by == "NOT SEEN" then unexplained = unexplained + 1 end
+    print(("%d/%d %s:%d: %s: %s"):format(seen, valid, fault.path, fault.line, fault.became, by))
     io.stdout:flush()
   end
-end
-
-local known, unexplained = explained(), 0
-print(("\n%d of %d in the first pass; now the sanitizers and the explorer"):format(seen, valid))
-for _, fault in ipairs(survivors) do
-  local by = with(fault, second_pass)
-  if by then seen = seen + 1 end
-  local why = by or known[fault.path .. fault.became] and "explained" or "NOT SEEN"
-  if why == "NOT SEEN" then unexplained = unexplained + 1 end
-  print(("%s:%d: %s: %s"):format(fault.path, fault.line, fault.became, why))
-  io.stdout:flush()
 end
 print(("%d of %d faults are seen, %.1f %%; %d of the others are not explained; seed %d"):format(seen, valid,
   100 * seen / math.max(valid, 1), unexplained, seed))
