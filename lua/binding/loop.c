@@ -287,12 +287,15 @@ static void loop_destroy(void *p)
 struct world *world_open(lua_State *L, bool is_virtual)
 {
   ctx_engine_options options = {.driver = is_virtual ? CTX_DRIVER_MANUAL : CTX_DRIVER_HOST};
-  struct loop *l = push_loop(L);
-  struct world *w = block_push_new(L, &world_kind, sizeof *w, WORLD_VALUES);
-  loop_remember_late(L, w, -1);
-  w->is_virtual = is_virtual;
+  push_loop(L);
+  const void *key = block_push_new(L, &world_kind, sizeof(struct world), WORLD_VALUES);
+  loop_remember_late(L, key, -1);
   lua_newtable(L);
   lua_setiuservalue(L, -2, WORLD_ANCHORS);
+  struct loop *l = block_test(L, -2, &loop_kind); /* a finalizer may have run */
+  struct world *w = block_test(L, -1, &world_kind);
+  if (l == NULL || w == NULL) loop_refuse(L);
+  w->is_virtual = is_virtual;
   lua_getiuservalue(L, -2, LOOP_WORLD);
   lua_setiuservalue(L, -2, WORLD_OUTER);
   w->engine = ctx_engine_open(&options);

@@ -133,16 +133,23 @@ static int stop(lua_State *L)
   return 1;
 }
 
-static struct hook *push_new(lua_State *L)
+/* Memory has been asked for, and a finalizer may have run: the hook at 'index' again. */
+static struct hook *check(lua_State *L, int index)
 {
-  struct hook *k = block_push_new(L, &kind, sizeof *k, ON_DONE_VALUES);
-  loop_remember_late(L, k, -1);
+  struct hook *k = block_test(L, index, &kind);
+  if (k == NULL) luaL_error(L, "ctx: a hook has been tampered with");
+  return k;
+}
+
+static void push_new(lua_State *L)
+{
+  loop_remember_late(L, block_push_new(L, &kind, sizeof(struct hook), ON_DONE_VALUES), -1);
+  struct hook *k = check(L, -1);
   loop_engine(L);
   struct loop *l = loop_of(L);
   k->entry.run = run;
   k->world = block_hold(l->world);
   notice_init(&k->notice, l->mailbox, on_notice);
-  return k;
 }
 
 int on_done_bind(lua_State *L)
@@ -152,17 +159,18 @@ int on_done_bind(lua_State *L)
   cancel_refuse(L, 3);
   lua_settop(L, 2);
   quota_check(L, &loop_of(L)->waiting, "hooks of c:on_done");
-  struct hook *k = push_new(L);
+  push_new(L);
   lua_pushvalue(L, 2);
   lua_setiuservalue(L, 3, ON_DONE_FUNCTION);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, 3, ON_DONE_HANDLE);
   task_push_scope(L);
   lua_setiuservalue(L, 3, ON_DONE_SCOPE);
-  loop_remember(L, &k->entry, 3);
+  loop_remember(L, &check(L, 3)->entry, 3);
   lua_pushvalue(L, 3);
   lua_pushcclosure(L, stop, 1);
   anchor_hook(L, 1, 3);
+  struct hook *k = check(L, 3);
   struct handle *h = handle_check_clock(L, 1);
   list_append(&k->world->hooks, &k->all);
   loop_of(L)->waiting.now++;

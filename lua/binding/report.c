@@ -1,3 +1,5 @@
+#include <stdio.h>
+
 #include "report.h"
 #include "stack.h"
 
@@ -10,16 +12,29 @@ void report_push_name(lua_State *L, int index, const struct waiter *w)
   lua_pushfstring(L, "task %I", w->number);
 }
 
-/* Adds the line of 'w', whose name is on top and popped, to the text below; 'co' is its
+/* Where a waiter waits, copied: once memory is asked for, a finalizer may end it. */
+struct wait {
+  char what[WHAT_SIZE];
+  bool in_library;
+};
+
+static struct wait wait_of(const struct waiter *w)
+{
+  struct wait wait = {.in_library = w->in_library};
+  snprintf(wait.what, sizeof wait.what, "%s", w->what != NULL ? w->what : "?");
+  return wait;
+}
+
+/* Adds the line of a waiter, whose name is on top and popped, to the text below; 'co' is its
  * coroutine, or NULL. */
-static void add_line(lua_State *L, const struct waiter *w, lua_State *co)
+static void add_line(lua_State *L, const struct wait *wait, lua_State *co)
 {
   if (co != NULL)
-    stack_push_place(L, co, w->in_library);
+    stack_push_place(L, co, wait->in_library);
   else
     lua_pushliteral(L, "?");
-  lua_pushfstring(L, "\n  %s waits in %s at %s", lua_tostring(L, -2),
-                  w->what != NULL ? w->what : "?", lua_tostring(L, -1));
+  lua_pushfstring(L, "\n  %s waits in %s at %s", lua_tostring(L, -2), wait->what,
+                  lua_tostring(L, -1));
   lua_insert(L, -3);
   lua_pop(L, 2);
   lua_concat(L, 2);
@@ -39,6 +54,7 @@ static void add_site(lua_State *L, int index)
 
 static void add_task(lua_State *L, const struct waiter *w)
 {
+  struct wait wait = wait_of(w);
   lua_State *co = waiter_push_coroutine(L, w);
   int top = lua_gettop(L);
   if (co != NULL)
@@ -47,7 +63,7 @@ static void add_task(lua_State *L, const struct waiter *w)
     lua_pushliteral(L, "a task");
   lua_pushvalue(L, top - 2);
   lua_insert(L, -2);
-  add_line(L, w, co);
+  add_line(L, &wait, co);
   add_site(L, co != NULL ? top - 1 : 0);
   lua_replace(L, top - 2);
   lua_settop(L, top - 2);
@@ -79,10 +95,12 @@ size_t report_push(lua_State *L, struct world *w)
   luaL_checkstack(L, 14, NULL);
   size_t n = count_tasks(L, w);
   struct loop *l = loop_of(L);
+  bool main_waits = l->current == NULL && l->main->what != NULL;
+  struct wait wait = wait_of(l->main);
   lua_pushliteral(L, "");
-  if (l->current == NULL && l->main->what != NULL) {
+  if (main_waits) {
     lua_pushliteral(L, "the main thread");
-    add_line(L, l->main, L);
+    add_line(L, &wait, L);
   }
   struct waiter *task = next_task(L, w, 0);
   for (int i = 0; i < LINES_MAX && task != NULL; i++) {

@@ -289,10 +289,8 @@ void task_push_new(lua_State *L, int base, int scope, enum task_outcome outcome)
 {
   int last = lua_gettop(L);
   quota_check(L, &loop_of(L)->tasks, "tasks");
-  struct task *t = block_push_new(L, &kind, sizeof *t, TASK_VALUES);
-  loop_remember_late(L, t, -1);
-  t->outcome = outcome;
-  waiter_init(&t->waiter, NULL, lua_newthread(L));
+  loop_remember_late(L, block_push_new(L, &kind, sizeof(struct task), TASK_VALUES), -1);
+  lua_State *co = lua_newthread(L);
   lua_setiuservalue(L, -2, WAITER_CO);
   lua_pushvalue(L, base);
   lua_setiuservalue(L, -2, WAITER_CONTEXT);
@@ -302,12 +300,17 @@ void task_push_new(lua_State *L, int base, int scope, enum task_outcome outcome)
     stack_push_place(L, L, false);
     lua_setiuservalue(L, -2, WAITER_SITE);
   }
-  load(L, t, base + 1, last);
-  t->waiter.context = ctx_retain(handle_check(L, base)->context);
   loop_engine(L);
+  ctx_context *c = handle_check(L, base)->context;
+  struct task *t = task_test(L, -1); /* memory has been asked for: a finalizer may have run */
+  if (t == NULL) luaL_error(L, tampered);
+  t->outcome = outcome;
+  waiter_init(&t->waiter, NULL, co);
+  load(L, t, base + 1, last);
   loop_anchor(L, t, -1);
 
   /* From here on nothing fails. */
+  t->waiter.context = ctx_retain(c);
   struct loop *l = loop_of(L);
   t->scope = scope_test(L, scope);
   if (t->scope != NULL) ((struct scope *)block_hold(t->scope))->live++;

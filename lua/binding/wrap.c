@@ -26,7 +26,7 @@ static void set_waits(lua_State *L, bool waits)
 
 static int resume(lua_State *L, lua_State *co, int arguments)
 {
-  struct waiter *w = waiter_current(L);
+  struct waiter *w = block_hold(waiter_current(L)); /* a script may take its userdata away */
   lua_State *top = w->top;
   int results = 0;
   /* Where the caller could not hand a wait on, the coroutine must not begin one. */
@@ -34,7 +34,9 @@ static int resume(lua_State *L, lua_State *co, int arguments)
   if (reaches) w->top = co;
   int status = lua_resume(co, L, arguments, &results);
   w->top = top;
-  if (status == LUA_YIELD && reaches && w->co != NULL && w->parked) {
+  bool parked = status == LUA_YIELD && reaches && w->co != NULL && w->parked;
+  block_release(w);
+  if (parked) {
     lua_pop(co, results);
     set_waits(L, true);
     return lua_yieldk(L, 0, 0, again);
@@ -64,7 +66,7 @@ static int call(lua_State *L)
   if (lua_toboolean(L, lua_upvalueindex(WRAP_WAITS)))
     return luaL_error(L, "cannot resume this coroutine: another task waits in it");
   int arguments = lua_gettop(L), status = lua_status(co);
-  bool fresh = status == LUA_OK && lua_gettop(co) == 1 && lua_isfunction(co, 1);
+  bool fresh = status == LUA_OK && lua_gettop(co) == 1; /* the function */
   if (status != LUA_YIELD && !fresh) return luaL_error(L, "cannot resume dead coroutine");
   if (!lua_checkstack(co, arguments)) return luaL_error(L, "too many arguments to resume");
   lua_xmove(L, co, arguments);
