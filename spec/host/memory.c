@@ -5,12 +5,9 @@
  * until the script has ended. Whatever the error, nothing crashes, the module answers as
  * before, and nothing is left (the sanitized build looks for leaks).
  */
-#include <lauxlib.h>
-#include <lualib.h>
-#include <stdlib.h>
+#include "state.h"
 
-#include "check.h"
-#include "ctx_lua.h"
+#include <stdlib.h>
 
 /* How many allocations may still succeed, of Lua and of C; below 0: all. */
 static long budget = -1, c_budget = -1;
@@ -66,6 +63,7 @@ static lua_State *new_state(void)
   budget = -1;
   lua_State *L = lua_newstate(allocate, NULL);
   luaL_openlibs(L);
+  lua_setwarnf(L, state_warn, NULL);
   lua_register(L, "give", give);
   return L;
 }

@@ -12,6 +12,14 @@
 #include "check.h"
 #include "ctx_lua.h"
 
+/* Lua warns of an error in a finalizer. None of ours may raise one, whatever happens. */
+static inline void state_warn(void *arg, const char *text, int more)
+{
+  (void)arg;
+  (void)more;
+  CHECK(strstr(text, "error in ") == NULL);
+}
+
 /* Runs 'script' with the value on top of the stack, which it pops, as '...'. */
 static inline bool state_call(lua_State *L, const char *script)
 {
@@ -40,6 +48,7 @@ static inline lua_State *state_open(ctx_context *root)
 {
   lua_State *L = luaL_newstate();
   luaL_openlibs(L);
+  lua_setwarnf(L, state_warn, NULL);
   int status = ctx_lua_open(L, root);
   CHECK_STR(status == LUA_OK ? "" : lua_tostring(L, -1), "");
   state_run(L, "ctx = require 'ctx'");
