@@ -4,8 +4,8 @@
 --
 -- Reads every #include of core/ and lua/binding/ and every require of lua/,
 -- and fails on what the table does not allow, on a file that has no row, on
--- files that include each other in a circle, and on a system facility outside
--- core/platform.h.
+-- files that include each other in a circle, on a system facility outside
+-- core/platform.h, and on a test in C that sleeps and hopes.
 
 local root = arg[1] or "."
 local here = arg[0]:match "^(.*/)" or "./"
@@ -256,6 +256,14 @@ for _, path in ipairs(files) do
   end
 end
 check_circles()
+
+-- A test waits for what must come (EVENTUALLY), or awake for an instant: it does not guess.
+for _, path in ipairs(source.files(root, "spec", { "c", "h" })) do
+  source.each_line((source.split(source.read(root .. "/" .. path), path)), function(line, number)
+    local call = line:gsub('"[^"]*"', '""'):match "%f[%w_]u?n?a?n?o?sleep *%("
+    if call then breach(path, number, "a test does not %s)", call) end
+  end)
+end
 
 print(("layers: %d files, %d edges, %d breaches"):format(#files, #edges, breaches))
 os.exit(breaches == 0 and #files > 0)
