@@ -1,4 +1,5 @@
 local ctx = require "ctx"
+local core = require "ctx.core"
 local helper = require "spec.helper"
 
 local function ends_well(source)
@@ -58,6 +59,32 @@ describe("a Lua state that closes", function()
       io.write "alive"
       os.exit(0, true)
     end)
+  ]])
+end)
+
+describe("a coroutine that waits for ever, and is dropped", function()
+  it("C13 releases the context of its <close> variable", function()
+    local contexts, seen = core.counters(), helper.weak()
+    coroutine.wrap(function()
+      local c <close> = ctx.with_cancel(ctx.background())
+      seen.c = c
+      coroutine.yield()
+    end)()
+    helper.collect()
+    assert.is_nil(seen.c)
+    assert.equal(contexts, (core.counters()))
+  end)
+
+  it("P2 may be there when its state closes", ends_well [[
+    local ctx = require "ctx"
+    kept = coroutine.wrap(function()
+      local c <close>, cancel = ctx.with_timeout(ctx.background(), 100)
+      c:on_done(cancel)
+      coroutine.yield(c)
+    end)
+    kept():go(function(c) c:wait() end)
+    ctx.yield()
+    io.write "alive"
   ]])
 end)
 

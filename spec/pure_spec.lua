@@ -63,12 +63,14 @@ describe("the module", function()
     os.remove(name)
   end)
 
+  -- Nor lua_toclose, which some releases of Lua 5.4 get wrong.
   it("imports nothing that opens a file, or reads the environment", function()
     if not is_there("nm -D " .. helper.quote(core)) then return pending "there is no nm to look" end
     local names = output_of("nm -D --undefined-only " .. helper.quote(core))
     assert.matches("U lua_pcallk\n", names)
     for name in names:gmatch "U ([%w_]+)" do
-      assert.is_falsy(name:find "open" and name ~= "dlopen" or name:find "getenv" or name:find "stat$", name)
+      assert.is_falsy(name:find "open" and name ~= "dlopen" or name:find "getenv" or name:find "stat$"
+        or name:find "close" and name ~= "close", name)
     end
   end)
 end)
