@@ -29,13 +29,13 @@ local ENDINGS = { c = true, h = true, lua = true, md = true, sh = true, pc = tru
 
 local function check_words(line, miss)
   for before, name, after in line:gmatch "([.:]?)%f[%w_]([%a_][%w_]*)()" do
-    local is_lua = name:find "^luaL?_"
+    local is_foreign = name:find "^luaL?_" or name:find "^pthread_"
     local is_call = before == "" and line:find("^%(%)", after) and #name > 1
     if name:find "%w_" and #name > 3 then
       local stands_for_many = name:find "_$" or line:find("^%*", after)
       local exists = known.words[name] or stands_for_many and known:has_prefix(name)
       local is_file = line:find("^%.%l", after)
-      if not (exists or is_lua or is_file) then miss(name) end
+      if not (exists or is_foreign or is_file) then miss(name) end
     elseif is_call and not known.words[name] then
       miss(name)
     end

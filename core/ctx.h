@@ -15,7 +15,10 @@
  *
  *   units     Times are int64_t nanoseconds (the suffix _ns). A deadline is an
  *             instant on the clock of the engine, a timeout is counted from now.
- *             CTX_NEVER as either means none; sums saturate at it.
+ *             CTX_NEVER as either means none; sums saturate at it. The clock is the
+ *             monotonic one of the system, unless an engine brings its own: nobody
+ *             sets it, and on Linux it stands still while the machine is suspended.
+ *             A process that cannot read it is ended.
  *   NULL      A constructor refuses a NULL parent with EINVAL. Releasing and
  *             canceling NULL do nothing. All else wants a real object.
  *   owns      "gives": the caller must release it. "takes": the callee will.
@@ -26,9 +29,11 @@
  *             What cancels, fires, wakes, stops or releases cannot fail and allocates
  *             nothing.
  *   threads   Any thread, at any time, unless a contract says otherwise. No
- *             lock of the engine is held while a function of yours runs.
+ *             lock of the engine is held while a function of yours runs. A thread
+ *             must not be ended in a call (pthread_cancel): it would keep its locks.
  *   hooks     A hook may call everything here, on its own context too, except
- *             what a contract forbids.
+ *             what a contract forbids. One that takes its time delays all that the
+ *             same driver has to do after it.
  *   state     done, err and cause are one word, published once: no thread sees
  *             one without the others, and what the canceling thread wrote
  *             before is visible to whoever sees the end.
@@ -333,8 +338,9 @@ CTX_API void ctx_release(ctx_context *c);
  *
  *   owns     borrows
  *   fails    never; true: this call was the one that ended 'c'
- *   threads  any; a caller that comes second waits until the first has ended
- *            all below (not for its hooks)
+ *   threads  any; takes a time that grows with what is below. A caller that comes second
+ *            waits until the first has ended all below (not for its hooks), and so does
+ *            one that has something below it in the same engine
  */
 CTX_API bool ctx_cancel(ctx_context *c);
 
