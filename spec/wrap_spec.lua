@@ -71,6 +71,23 @@ describe("ctx.wrap", function()
     end))
   end
 
+  it("leaves a debug hook where it is", function()
+    local function hook() end
+    local before, main = { debug.gethook() }, coroutine.running()
+    ctx.wrap(function()
+      debug.sethook(main, hook, "l", 3) -- as a signal's handler would
+      ctx.sleep(0.001)
+    end)()
+    ctx.run(function(root)
+      root:go(function() ctx.sleep(0.001) end)
+    end)
+    local now, mask, count = debug.gethook()
+    debug.sethook(table.unpack(before, 1, 3))
+    assert.equal(hook, now)
+    assert.equal("l", mask)
+    assert.equal(3, count)
+  end)
+
   it("lets one Ctrl-C through on the main thread", function()
     local output, status = helper.script([[
       local ctx = require "ctx"
