@@ -12,7 +12,7 @@
 #   make coverage  which branches of core/ the C tests take (gcc); soak-coverage: of the binding, too
 #   make planted  known bugs, one at a time: each is seen by the test or the search named for it
 #   make soak-mutation  small faults in core/ that a test must see: FAULTS=300 SEED=n FILE=core/x.c
-#   make reliability  the figures of docs/reliability.md, measured anew; takes some minutes
+#   make reliability  the figures of docs/reliability.md, measured anew; takes long; ONLY=word: some
 #   make fuzz     what libFuzzer (clang) has found and finds in FUZZ_SECONDS=15 for each target
 #   make soak-fuzz  one of them, TARGET=program, wheel, option or script, for SECONDS=60
 #   make soak-simulation  random programs beside a model, CALLS=100000000 of them
@@ -331,12 +331,9 @@ planted:
 	@$(MAKE) --no-print-directory explore
 	@$(lua) .ci/broken.lua
 
-reliability: $(simulate)
-	@echo '== make test'; $(MAKE) --no-print-directory test | tail -n 1
-	@echo; echo '== conformance'; $(lua) .ci/conformance.lua $(BUILD) | tail -n 1
-	@echo; echo '== make soak-simulation CALLS=$(CALLS)'; $(simulate) $(CALLS) $(SEED)
-	@echo; echo '== make soak-races'; $(MAKE) --no-print-directory soak-races
-	@echo; echo '== make planted'; $(MAKE) --no-print-directory planted | grep -v '^    '
+# Each claim with its command and its figure; ONLY=word: those that have this word.
+reliability:
+	+@CALLS='$(CALLS)' SEED='$(SEED)' $(lua) .ci/reliability.lua '$(ONLY)'
 
 # The C tests and the simulation under the memory sanitizer, which clang alone has.
 test-memory:

@@ -43,6 +43,7 @@ struct test {
 #define CHECK_STR(a, b) check_str((a), (b), __FILE__, __LINE__, #a " == " #b)
 
 static int check_failures; /* of the running test; atomic */
+static int check_points;   /* of the program: places at which an allocation was made to fail */
 
 /* Counts a failure. True: it is one of those to be printed. */
 static inline bool check_fail(void)
@@ -100,6 +101,7 @@ static inline int check_run(const char *subject, const struct test *tests, size_
       failed++;
     }
   }
+  if (check_points > 0) printf("# %d points of failure\n", check_points);
   printf("# %zu passed, %zu failed\n", passed, failed);
   return failed != 0;
 }

@@ -44,6 +44,7 @@ static void *sweep(void *(*make)(void *arg), void *arg, int fails)
     made = make(arg);
     left = -1;
     if (made != NULL) break;
+    check_points++;
     CHECK_INT(errno, ENOMEM);
     CHECK_INT(out, before);
   }

@@ -176,6 +176,7 @@ static bool try_once(struct trial *t, const struct maker *m, int64_t n, bool for
   int error = errno;
   fail(&t->w, 0, false);
   if (*made != NULL) return false;
+  check_points++;
   ctx_counters after = counters(&t->w);
   CHECK_INT(error, ENOMEM);
   CHECK_INT(t->w.blocks, blocks);
@@ -289,6 +290,7 @@ static bool open_fails(struct world *w, int64_t n, bool forever)
   errno = 0;
   w->engine = world_engine(w, CTX_DRIVER_HOST);
   if (w->engine != NULL) return false;
+  check_points++;
   CHECK_INT(errno, ENOMEM);
   CHECK_INT(w->blocks, 0);
   return true;

@@ -101,6 +101,7 @@ static bool run_within(const char *script, long *left, long n)
   *left = n;
   int status = lua_pcall(L, 0, 0, 0);
   bool enough = *left != 0;
+  check_points += !enough;
   *left = -1;
   if (enough) CHECK_STR(status == LUA_OK ? "" : lua_tostring(L, -1), "");
   lua_settop(L, 0);
@@ -224,6 +225,7 @@ static bool try_within(lua_State *L, const char *script, long n)
   CHECK_INT(luaL_loadstring(L, script), LUA_OK);
   budget = n;
   bool ok = lua_pcall(L, 0, 0, 0) == LUA_OK;
+  check_points += !ok;
   budget = -1;
   lua_settop(L, 0);
   do_well(L, "collectgarbage 'restart'");
@@ -334,6 +336,7 @@ static lua_State *begin_within(ctx_context *root, long *left, long n, bool *enou
   *left = n;
   int status = ctx_lua_open(L, root);
   *enough = *left != 0;
+  check_points += !*enough;
   *left = -1;
   CHECK(status == LUA_OK || !*enough);
   lua_settop(L, 0);
