@@ -743,6 +743,47 @@ TEST(next_leads_to_the_deadline)
   }
 }
 
+/* A clock on which each look takes a second. */
+struct slow {
+  int64_t now_ns;
+  int reads;
+};
+
+static int64_t slow_now(void *arg)
+{
+  struct slow *s = arg;
+  s->reads++;
+  return s->now_ns += CTX_SECONDS(1);
+}
+
+static void count_ring(ctx_timer *t, void *arg)
+{
+  (void)t;
+  ++*(int *)arg;
+}
+
+TEST(slow_clock)
+{
+  enum { MANY = 100 };
+  struct slow s = {0, 0};
+  ctx_timer t[MANY];
+  int rang = 0;
+  ctx_context *c[MANY];
+  ctx_engine *e = need(
+    ctx_engine_open(&(ctx_engine_options){.driver = CTX_DRIVER_HOST, .now = slow_now, .arg = &s}));
+  for (int i = 0; i < MANY; i++) {
+    ctx_timer_init(&t[i], e, count_ring, &rang);
+    CHECK_INT(ctx_timer_arm(&t[i], CTX_SECONDS(1000) + i), 0);
+    c[i] = need(ctx_with_deadline(ctx_engine_background(e), CTX_SECONDS(1000) + i));
+  }
+  s.now_ns = CTX_SECONDS(1000), s.reads = 0;
+  CHECK_INT(ctx_engine_poll(e), 2 * MANY);
+  CHECK_INT(s.reads, 1);
+  CHECK_INT(rang, MANY);
+  for (int i = 0; i < MANY; i++) ctx_release(c[i]);
+  CHECK_INT(ctx_engine_close(e), 0);
+}
+
 TEST(clock_goes_back)
 {
   struct world w;
@@ -1348,6 +1389,7 @@ static const struct test tests[] = {
   T(armed_in_the_past, "a timer armed in a poll for the past keeps no other from firing"),
   T(jump, "D10 after a jump of the clock all comes in the order of deadlines"),
   T(next_leads_to_the_deadline, "next leads to a deadline in a few polls, never beyond it"),
+  T(slow_clock, "a poll looks at the clock once, however much is due"),
   T(clock_goes_back, "a clock that goes back loses no timer and fires none twice"),
   T(late_clock, "deadlines near the end of time come in order"),
   T(agrees_with_sorted_list, "D10 a random run agrees with a sorted list, and next is never late"),
