@@ -584,6 +584,22 @@ TEST(closed_engine)
   CHECK_INT(w.blocks, 0);
 }
 
+TEST(roots_outlive_it)
+{
+  struct world w;
+  for (int i = 0; i < 2; i++) {
+    ctx_context *background = host(&w);
+    ctx_context *root = i == 0 ? background : ctx_engine_todo(w.engine);
+    ctx_context *c = ctx_with_cancel(root);
+    CHECK_INT(ctx_engine_close(w.engine), 0);
+    CHECK_INT(w.blocks, 2);
+    CHECK(ctx_cancel(c));
+    CHECK_INT(ctx_err(root), 0);
+    ctx_release(c);
+    world_memory_is_back(&w);
+  }
+}
+
 /* ---- the host's clock ------------------------------------------------- */
 
 TEST(nothing_to_do)
@@ -1379,6 +1395,7 @@ static const struct test tests[] = {
   T(disarms_batch_mate, "a timer can disarm one that is due with it"),
   T(freed_by_its_function, "the memory of a timer may go in its function"),
   T(timers_allocate_nothing, "timers allocate nothing"),
+  T(roots_outlive_it, "a closed engine's memory stays as long as a context below a root of it"),
   T(closed_engine, "on a closed engine arming fails with ECANCELED"),
 
   T(nothing_to_do, "next is never when there is nothing to do"),
