@@ -88,7 +88,7 @@ local took = {} -- seconds of each program when first run
 -- Does one of these programs, of folder build/WHERE, fail?
 local function fails(where, programs, how)
   for _, name in ipairs(programs) do
-    local began, limit = os.time(), where:find "process" and 90 or 20 -- seconds
+    local began, limit = os.time(), took[name] and 15 + 3 * took[name] or 300
     local command = "ulimit -t 30; BUILD=build %s timeout %d %s build/%s/%s"
     if not sh(command, SMALL, limit, how or "", where, name) then return name end
     took[name] = took[name] or os.time() - began
