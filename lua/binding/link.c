@@ -76,10 +76,13 @@ static void receive(lua_State *L)
 {
   struct loop *l = loop_of(L);
   if (list_empty(&l->links)) return;
-  loop_push_table(L, &pinned);
+  bool is_table = lua_rawgetp(L, LUA_REGISTRYINDEX, &pinned) == LUA_TTABLE;
   for (struct link *k; (k = pop_home(l)) != NULL; free_link(k)) {
     lua_pushnil(L);
-    lua_rawsetp(L, -2, k);
+    if (is_table)
+      lua_rawsetp(L, -2, k);
+    else
+      lua_pop(L, 1);
   }
   lua_pop(L, 1);
 }

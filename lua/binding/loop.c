@@ -214,23 +214,24 @@ void loop_fail(lua_State *L)
 static void close_world(struct world *w)
 {
   if (w->engine == NULL) return;
-  if (w->loop != NULL && w->loop->disconnect != NULL) w->loop->disconnect(w);
-  if (w->loop != NULL && w->loop->drop_hooks != NULL) w->loop->drop_hooks(w);
+  if (w->loop->disconnect != NULL) w->loop->disconnect(w);
+  if (w->loop->drop_hooks != NULL) w->loop->drop_hooks(w);
   ctx_engine_close(w->engine);
   w->engine = NULL;
 }
 
-/* Finalizes what is remembered: Lua does not, where that was made while the state closes. */
+/* Finalizes what is remembered: Lua does not, where that was made while the state closes. A finalizer
+ * calls this, and nothing raises. */
 static void finalize_remembered(lua_State *L)
 {
-  luaL_checkstack(L, 8, NULL);
-  loop_push_memory(L);
+  int top = lua_gettop(L);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &memory_key) != LUA_TTABLE) return;
   for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
     if (luaL_getmetafield(L, -1, "__gc") == LUA_TNIL) continue;
     lua_pushvalue(L, -2);
     if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
   }
-  lua_pop(L, 1);
+  lua_settop(L, top);
 }
 
 /* Nobody waits any more, and nobody will: the hooks that were to post have been stopped. */
@@ -259,7 +260,7 @@ static void world_finalize(lua_State *L, void *p)
     lua_warning(L, "ctx: the Lua state is closed, and tasks have not ended", 0);
   bool was_made = w->engine != NULL; /* there was memory for it */
   close_world(w);
-  if (w->is_virtual || !was_made || w->loop == NULL || loop_find(L) != w->loop) return;
+  if (w->is_virtual || !was_made || loop_find(L) != w->loop) return;
   close_loop(L, w->loop);
   finalize_remembered(L);
 }
@@ -311,7 +312,7 @@ struct world *world_open(lua_State *L, bool is_virtual)
 void world_close(lua_State *L)
 {
   struct loop *l = push_loop(L);
-  if (l->world->outer == NULL) loop_refuse(L);
+  if (l->world->outer == NULL) loop_refuse(L); /* never: who has opened it closes it */
   lua_getiuservalue(L, -1, LOOP_WORLD);
   if (block_test(L, -1, &world_kind) == l->world) {
     lua_getiuservalue(L, -1, WORLD_OUTER);

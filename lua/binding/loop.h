@@ -45,7 +45,7 @@ struct entry {
 };
 
 struct world {
-  struct loop *loop;   /* NULL: that is gone, and the engine closed */
+  struct loop *loop;   /* NULL: not put in front yet, or that is gone; without an engine then */
   struct world *outer; /* the one that it was put in front of; held */
   ctx_engine *engine;  /* NULL: closed */
   bool is_virtual;
