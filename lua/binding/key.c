@@ -68,7 +68,8 @@ static void grow(void)
   if (more == NULL) return;
   memset(more, 0, size);
   CTX__LOCK(&lock);
-  struct key **over = row_count == seen ? spread_locked(more, 2 * seen) : more;
+  struct key **over =
+    row_count == seen ? spread_locked(more, 2 * seen) : more; /* race: another has been faster */
   CTX__UNLOCK(&lock);
   CTX__FREE(over);
 }
@@ -87,7 +88,7 @@ static uint64_t hash_of(const struct key_name *n)
 static struct key *make(const struct key_name *n, uint64_t hash)
 {
   size_t len = n != NULL ? n->len : 0;
-  if (len > SIZE_MAX - sizeof(struct key)) return NULL;
+  if (len > SIZE_MAX - sizeof(struct key)) return NULL; /* never: no string of Lua is so long */
   struct key *k = CTX__ALLOC(sizeof *k + len);
   if (k == NULL) return NULL;
   *k = (struct key){.refs = 1, .hash = hash, .len = len};

@@ -13,13 +13,12 @@ struct token {
 
 /* ---- what could end it ---------------------------------------------------- */
 
-/* Whether nothing but a cancel of its own could end the context of the handle at 'index'. */
-static bool has_no_other_end(lua_State *L, int index)
+/* Whether nothing but a cancel of its own could end the context of the handle on top. */
+static bool has_no_other_end(lua_State *L, const struct handle *h)
 {
-  const struct handle *h = handle_live(L, index);
-  if (h == NULL || h->is_held || ctx_done(h->context)) return false;
+  if (h->is_held || ctx_done(h->context)) return false;
   if (ctx_deadline(h->context) != CTX_NEVER) return false;
-  lua_pushvalue(L, index);
+  lua_pushvalue(L, -1);
   while ((h = handle_push_parent(L, -1)) != NULL && h->kind == HANDLE_VALUE) lua_remove(L, -2);
   lua_pop(L, 2);
   return h != NULL && h->kind <= HANDLE_DETACHED;
@@ -70,7 +69,8 @@ static bool has_variable(lua_State *co, const lua_Debug *ar, const struct handle
 static bool holds(lua_State *co, const struct handle *h)
 {
   lua_Debug ar;
-  if (!lua_checkstack(co, 3)) return true;
+  if (!lua_checkstack(co, 3))
+    return true; /* never: all are inside functions of C, with more room */
   for (int level = 0; lua_getstack(co, level, &ar) != 0; level++) {
     lua_getinfo(co, "Slf", &ar);
     bool found = ar.what[0] == 'C' && runs_coroutine(co);
@@ -80,14 +80,13 @@ static bool holds(lua_State *co, const struct handle *h)
   return false;
 }
 
+/* Inside ctx.wrap, too: on the main stack lies the function that runs its coroutine. */
 static bool main_holds(lua_State *L, const struct handle *h)
 {
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
   lua_State *main = lua_tothread(L, -1);
   lua_pop(L, 1);
-  lua_State *top = loop_of(L)->main->top;
-  return holds(L, h) || main == NULL || (main != L && holds(main, h)) ||
-         (top != NULL && top != L && holds(top, h));
+  return holds(L, h) || main == NULL || (main != L && holds(main, h));
 }
 
 /* ---- telling ------------------------------------------------------------------ */
@@ -126,7 +125,7 @@ static int tell(lua_State *L)
   luaL_checkstack(L, 16, NULL);
   loop_push_remembered(L, t->handle);
   const struct handle *h = handle_live(L, 1);
-  if (h == NULL || h != t->handle || !has_no_other_end(L, 1) || main_holds(L, h)) return 0;
+  if (h != t->handle || !has_no_other_end(L, h) || main_holds(L, h)) return 0;
   int n = count_tasks(L, h);
   if (n == 0) return 0;
   ctx_name(h->context, name, sizeof name);

@@ -22,5 +22,7 @@ int notice_attach(struct notice *n, ctx_context *c)
 
 bool notice_withdraw(struct notice *n)
 {
-  return n->letter.expected && letter_withdraw(&n->letter, ctx_hook_stop(&n->hook));
+  if (!n->letter.expected) return false;
+  letter_withdraw(&n->letter, ctx_hook_stop(&n->hook));
+  return true;
 }

@@ -28,7 +28,7 @@ static const struct block_kind kind = {finalize, destroy};
 static void unlist(struct hook *k)
 {
   list_remove(&k->world->hooks, &k->all);
-  if (k->world->loop != NULL) k->world->loop->waiting.now--;
+  k->world->loop->waiting.now--;
 }
 
 /* The context has ended; Lua cannot be entered here. */

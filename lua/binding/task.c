@@ -129,8 +129,7 @@ static enum task_status judge(const struct task *t, lua_State *co)
   if (t->lost) return TASK_FAILED;
   if (t->ok) return TASK_DONE;
   int err = error_code(co, -1);
-  return err != 0 && t->waiter.context != NULL && err == ctx_err(t->waiter.context) ? TASK_CANCELED
-                                                                                    : TASK_FAILED;
+  return err != 0 && err == ctx_err(t->waiter.context) ? TASK_CANCELED : TASK_FAILED;
 }
 
 /* Pushes the scope of 't', whose userdata lies below its coroutine on top, or nil. */

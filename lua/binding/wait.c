@@ -41,7 +41,7 @@ bool waiter_is_active(lua_State *co)
 
 bool waiter_wake_closed(lua_State *L, struct waiter *w)
 {
-  if (w->world == NULL || w->co == NULL || w->ready || loop_of(L)->current == w) return false;
+  if (w->world == NULL || w->ready || loop_of(L)->current == w) return false;
   lua_State *co = waiter_push_coroutine(L, w);
   bool alive = co != NULL && (lua_status(co) == LUA_YIELD || waiter_is_active(co));
   lua_pop(L, 2);
@@ -82,7 +82,8 @@ struct watch_block {
 
 static struct watch *next_watch(lua_State *L, struct waiter *w)
 {
-  if (w->watch_count == w->watch_room) luaL_error(L, "ctx: no room to wait for that much");
+  if (w->watch_count == w->watch_room) /* never: each wait has counted what it watches */
+    luaL_error(L, "ctx: no room to wait for that much");
   struct watch *watch = &w->watches[w->watch_count++];
   watch->waiter = w;
   watch->row = NULL;
@@ -133,7 +134,7 @@ void wait_for_row(lua_State *L, struct waiter *w, struct list *row)
 void wait_for_poll(lua_State *L, struct waiter *w, struct list *row)
 {
   wait_for_row(L, w, row);
-  if (!w->polls) w->world->polls++;
+  w->world->polls++;
   w->polls = true;
 }
 
@@ -151,8 +152,10 @@ void waiter_disconnect(struct waiter *w)
   w->ready = false;
   if (w->world->idle == w) w->world->idle = NULL;
   bool held = list_linked(&w->all);
-  if (held) list_remove(&w->world->tasks, &w->all);
-  if (held && w->world->loop != NULL) w->world->loop->tasks.now--;
+  if (held) {
+    list_remove(&w->world->tasks, &w->all);
+    w->world->loop->tasks.now--;
+  }
   w->world = NULL;
   ctx_release(w->context);
   w->context = NULL;
@@ -164,7 +167,7 @@ static void disconnect_all(struct world *w)
   struct waiter *main = w->loop->main;
   while (!list_empty(&w->tasks))
     waiter_disconnect(LIST_ELEMENT(w->tasks.first, struct waiter, all));
-  if (main != NULL && main->world == w) waiter_disconnect(main);
+  if (main->world == w) waiter_disconnect(main);
 }
 
 void wait_let_go(struct waiter *w)
