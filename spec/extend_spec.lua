@@ -18,6 +18,15 @@ describe("a deadline that is moved", function()
     assert.equal(6, woke)
   end))
 
+  it("D13 moves beyond all time", virtual(function(root)
+    local c, cancel = root:with_timeout(2)
+    ctx.sleep(1)
+    assert.is_true(ctx.extend(cancel, math.maxinteger // 1000000000)) -- more than is left
+    assert.is_nil(c:deadline())
+    assert.is_true(ctx.extend(cancel, 1))
+    assert.equal(2, c:deadline())
+  end))
+
   it("D13 moves earlier, and wakes who waits", virtual(function(root)
     local c, cancel = root:with_timeout(100)
     local woke

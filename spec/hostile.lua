@@ -493,7 +493,8 @@ end
 -- Calls the i-th C function with everything, in places of which most are wrong.
 local function call_with_everything(ours, i)
   local f = ours.functions[i]
-  local arguments = { foreign_file, 42, -1, "key", {}, rawlen, coroutine.create(rawlen), 0 / 0, true, our_place() }
+  local arguments = { foreign_file, 42, -1, "key", {}, rawlen, coroutine.create(rawlen), 0 / 0, true }
+  arguments[#arguments + 1] = our_place()
   for _, list in next, ours.userdata do
     arguments[#arguments + 1] = list[1]
     arguments[#arguments + 1] = list[#list]

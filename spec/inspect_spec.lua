@@ -34,6 +34,12 @@ describe("a dump", function()
     assert.is_nil(t[1].age)
   end))
 
+  it("N3 is a table of any size", virtual(function(root)
+    local kept = {}
+    for i = 1, 1500 do kept[i] = root:with_cancel() end
+    assert.equal(#kept, #ctx.tree(root))
+  end))
+
   it("N3 is a graph", virtual(function(root)
     local dot = draw(root):dot()
     assert.matches("^digraph contexts {.*}$", dot)

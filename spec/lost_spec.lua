@@ -95,6 +95,59 @@ describe("a cancel function that is lost", function()
     ]]
   end)
 
+  it("is of no interest where a loop, or a function without names, may close its context", function()
+    is_silent [[
+      ctx.background():go(function()
+        local c = ctx.with_cancel(ctx.background())
+        c:go(worker)
+        for _ in ctx.sleep, 100, nil, c do c = nil end
+      end)
+      ctx.background():go(load(string.dump(function()
+        local ctx = require "ctx"
+        local c <close> = ctx.with_cancel(ctx.background())
+        c:go(c.sleep, 100)
+        ctx.sleep(100)
+      end, true)))
+      collect()
+    ]]
+  end)
+
+  it("is named where its context is in the middle of an expression only", function()
+    assert.matches("is lost, and nothing else can end the 1 task", warnings [[
+      local function start()
+        local c = ctx.with_cancel(ctx.background())
+        c:go(worker)
+        return c
+      end
+      ctx.background():go(function() return rawequal(start(), ctx.sleep(100)) end)
+      collect()
+    ]])
+  end)
+
+  it("is looked for in the main thread, where a task collects", function()
+    local make = " local c <close> = ctx.with_cancel(ctx.background()) c:go(worker) "
+    local sleep = " ctx.background():go(collect) ctx.sleep(3) "
+    local in_wrap = "ctx.wrap(function() %s end)()"
+    is_silent(make .. sleep)
+    is_silent(in_wrap:format(make .. sleep))
+    is_silent(make .. in_wrap:format(sleep))
+    local lose = " do local c = ctx.with_cancel(ctx.background()) c:go(worker) end "
+    assert.matches("is lost", warnings(lose .. sleep))
+    is_silent(in_wrap:format(lose .. sleep)) -- what runs a coroutine may have anything
+  end)
+
+  it("is of no interest while a task runs a coroutine, which may have anything", function()
+    is_silent [[
+      local function lose() ctx.with_cancel(ctx.background()):go(worker) end
+      ctx.background():go(function()
+        lose()
+        ctx.sleep(1)
+        coroutine.wrap(function() collectgarbage() collectgarbage() end)()
+      end)
+      ctx.sleep(1.5)
+    ]]
+  end)
+
   it("is not lost where somebody has it", function()
     is_silent [[
       local kept = {}

@@ -63,5 +63,8 @@ describe("a context with signals", function()
     assert.matches("no signal 'INT'", raised(ctx.with_signal, bg, "int", "INT"))
     assert.matches("#2 .*string expected, got number", raised(ctx.with_signal, bg, 2))
     assert.matches("#2 .*string expected, got no value", raised(ctx.with_signal, bg))
+    local names = {}
+    for i = 1, 65 do names[i] = "usr1" end
+    assert.matches("too many signals", raised(ctx.with_signal, bg, table.unpack(names)))
   end)
 end)

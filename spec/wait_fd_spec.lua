@@ -129,7 +129,7 @@ describe("a wait for a descriptor", function()
     local function message(...) return helper.raised(background.wait_fd, background, ...) end
     assert.matches("bad argument #2 to '[%w.]*wait_fd' %(a descriptor, or an object with pollfd%(%) "
       .. "or getfd%(%) expected, got table%)", message({}, "r"))
-    for _, wrong in ipairs { -1, 1.5, "3", print, true, io.stdout } do
+    for _, wrong in ipairs { -1, 1.5, 1 << 40, "3", print, true, io.stdout } do
       assert.matches("bad argument #2", message(wrong, "r"))
     end
     assert.matches("bad argument #2", message({ getfd = function() return "x" end }, "r"))

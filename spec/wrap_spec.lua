@@ -88,6 +88,24 @@ describe("ctx.wrap", function()
     assert.equal(3, count)
   end)
 
+  it("runs inside what Lua cannot leave, as long as it does not wait", virtual(function()
+    local yields = ctx.wrap(function() for i = 1, 2 do coroutine.yield(i) end end)
+    local seen = {}
+    table.sort({ 2, 1 }, function(a, b) seen[#seen + 1] = yields() return a < b end)
+    assert.equal(1, seen[1])
+    local waits = ctx.wrap(function() ctx.sleep(1) end)
+    local err
+    table.sort({ 2, 1 }, function(a, b) err = err or raised(waits) return a < b end)
+    assert.matches("cannot wait", err)
+    assert.equal(0, ctx.now())
+  end))
+
+  it("cannot resume itself", function()
+    local f
+    f = ctx.wrap(function() return raised(f) end)
+    assert.matches("cannot resume this coroutine", f())
+  end)
+
   it("lets one Ctrl-C through on the main thread", function()
     local output, status = helper.script([[
       local ctx = require "ctx"
