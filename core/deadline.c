@@ -139,12 +139,12 @@ static void meet(struct moving *m, struct merge_context *merge, enum pass pass)
   if (merge->stage == STAGE_UNMET) {
     node_retain(&merge->context.node);
     merge->arrivals = 0;
-    put(m, merge, pass == PASS_FOLLOW ? STAGE_READY : STAGE_FOUND);
+    put(m, merge, pass == PASS_FOLLOW ? STAGE_READY : STAGE_FOUND); /* race: born meanwhile */
   }
   if (pass == PASS_COUNT) {
     merge->arrivals++;
-  } else if (pass == PASS_FOLLOW && merge->stage != STAGE_READY) {
-    if (merge->arrivals > 0) merge->arrivals--; /* race: something is born meanwhile */
+  } else if (pass == PASS_FOLLOW && merge->stage != STAGE_READY) { /* race: the same */
+    if (merge->arrivals > 0) merge->arrivals--;                    /* race: the same */
     if (merge->arrivals == 0) put(m, merge, STAGE_READY);
   }
 }
@@ -172,7 +172,7 @@ static void let_go(struct moving *m, struct merge_context *merge)
 {
   struct node *n = &merge->context.node;
   put(m, merge, STAGE_UNMET);
-  if (node_release_unless_last(n)) return;
+  if (node_release_unless_last(n)) return; /* race: released meanwhile */
   context_unlink(&merge->context);
   list_append(m->dead, &n->sibling);
 }

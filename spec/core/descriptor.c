@@ -396,6 +396,47 @@ TEST(asked_for_by_eight)
   world_close(&w);
 }
 
+/* An allocator that asks for the descriptor of a context, when it is asked for memory. */
+struct asker {
+  ctx_context *c; /* NULL: it does not */
+  int fd;
+};
+
+static void *ask_and_alloc(void *arg, size_t size)
+{
+  struct asker *a = arg;
+  ctx_context *c = a->c;
+  a->c = NULL;
+  if (c != NULL) a->fd = ctx_fd(c);
+  return malloc(size);
+}
+
+static void just_free(void *arg, void *block, size_t size)
+{
+  (void)arg, (void)size;
+  free(block);
+}
+
+TEST(asked_for_meanwhile)
+{
+  struct asker a = {NULL, -1};
+  ctx_engine_options o = {
+    .driver = CTX_DRIVER_THREAD, .alloc = ask_and_alloc, .free = just_free, .arg = &a};
+  int before = descriptors();
+  ctx_engine *e = need(ctx_engine_open(&o));
+  ctx_context *c = need(ctx_with_cancel(ctx_engine_background(e)));
+  ctx_counters n;
+  a.c = c;
+  int fd = ctx_fd(c);
+  CHECK(a.c == NULL && fd >= 0);
+  CHECK_INT(fd, a.fd);
+  ctx_engine_counters(e, &n);
+  CHECK_INT(n.fds, 1);
+  ctx_release(c);
+  CHECK_INT(ctx_engine_close(e), 0);
+  CHECK_INT(descriptors(), before);
+}
+
 static const struct test tests[] = {
   T(readable_by_cancel, "J3 readable once canceled, for ever"),
   T(readable_by_the_parent, "J3 readable when the end comes from above"),
@@ -412,6 +453,7 @@ static const struct test tests[] = {
   T(no_memory, "J3 without memory it fails, and nothing has changed"),
   T(no_descriptor, "J3 with EMFILE it fails, and nothing has changed"),
   T(asked_for_by_eight, "J3 eight threads that ask at once are given one number"),
+  T(asked_for_meanwhile, "J3 it is one, also where the allocator has asked for it meanwhile"),
 };
 
 int main(int argc, char **argv)

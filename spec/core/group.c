@@ -157,6 +157,27 @@ TEST(gives_up)
   world_close(&w);
 }
 
+/* A clock that is further at each look. */
+static int64_t tick(void *ns)
+{
+  return ++*(int64_t *)ns;
+}
+
+TEST(wait_ends)
+{
+  int64_t now_ns = 0;
+  ctx_engine_options o = {.driver = CTX_DRIVER_HOST, .now = tick, .arg = &now_ns};
+  ctx_engine *e = need(ctx_engine_open(&o));
+  ctx_group *g = need(ctx_group_open(ctx_engine_background(e), 0));
+  CHECK_INT(ctx_group_add(g), 0);
+  int64_t before_ns = now_ns;
+  CHECK_INT(ctx_group_wait(g, 3, NULL), ETIMEDOUT);
+  CHECK(now_ns >= before_ns + 3);
+  ctx_group_done(g, NULL);
+  CHECK_INT(ctx_group_close(g), 0);
+  CHECK_INT(ctx_engine_close(e), 0);
+}
+
 TEST(limit_is_kept)
 {
   struct world w;
@@ -182,6 +203,7 @@ static const struct test tests[] = {
   T(parent_ends, "L3 the end of the parent ends the context, and all are joined"),
   T(limit, "L4 never more than the limit run at once"),
   T(gives_up, "L4 who waits for a place gives up at the end of the context"),
+  T(wait_ends, "L1 a wait for all ends when its time has passed"),
   T(limit_is_kept, "L5 the limit is kept while functions run"),
 };
 

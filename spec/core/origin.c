@@ -380,6 +380,54 @@ TEST(race)
   world_close(&w);
 }
 
+/* An allocator that gives a context a name at one of the next times when it is asked for memory. */
+struct namer {
+  ctx_context *c;
+  int at; /* 0: it does not */
+  int blocks;
+};
+
+static void *name_and_alloc(void *arg, size_t size)
+{
+  struct namer *n = arg;
+  bool now = n->at > 0 && --n->at == 0;
+  if (now) CHECK_INT(ctx_set_name(n->c, "of the allocator"), 0);
+  n->blocks++;
+  return malloc(size);
+}
+
+static void count_free(void *arg, void *block, size_t size)
+{
+  (void)size;
+  ((struct namer *)arg)->blocks--;
+  free(block);
+}
+
+static void name_meanwhile(int at)
+{
+  struct namer n = {NULL, 0, 0};
+  char name[32];
+  ctx_engine_options o = {
+    .driver = CTX_DRIVER_HOST, .alloc = name_and_alloc, .free = count_free, .arg = &n};
+  ctx_engine *e = need(ctx_engine_open(&o));
+  ctx_context *c = need(ctx_with_cancel(ctx_engine_background(e)));
+  n.c = c;
+  n.at = at;
+  CHECK_INT(ctx_set_name(c, "last"), 0);
+  CHECK_INT(n.at, 0);
+  CHECK_INT(ctx_name(c, name, sizeof name), 4);
+  CHECK_STR(name, "last");
+  ctx_release(c);
+  CHECK_INT(ctx_engine_close(e), 0);
+  CHECK_INT(n.blocks, 0);
+}
+
+TEST(named_meanwhile)
+{
+  name_meanwhile(1);
+  name_meanwhile(2);
+}
+
 static const struct test tests[] = {
   T(live, "E7 a live context has no origin"),
   T(explicit, "E7 a cancel tells its place in the source, and the instant"),
@@ -399,6 +447,7 @@ static const struct test tests[] = {
   T(chain, "N1 the chain is shown from its root, N2 without values"),
   T(past, "D1 E7 N1 instants of the past are shown as such"),
   T(race, "E7 whoever sees the end sees where it came from"),
+  T(named_meanwhile, "a name stands, also where the allocator has given another meanwhile"),
 };
 
 int main(int argc, char **argv)
