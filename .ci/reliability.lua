@@ -26,7 +26,7 @@ end
 local function explored(text)
   local programs, schedules = sum(text, "%f[%d](%d+) schedules  ")
   local passed = last "^(%d+) passed, 0 failed"(text) -- the bugs, too
-  local figure = "%d scenarios, %d schedules; %d planted bugs found"
+  local figure = "%d programs, %d schedules; %d planted bugs found"
   return passed and figure:format(programs, schedules, passed - programs)
 end
 
