@@ -15,7 +15,7 @@ struct clock {
   int64_t (*read)(void *arg); /* the host's; NULL: monotonic or manual */
   void *arg;
   bool manual;
-  int64_t manual_ns; /* atomic */
+  ctx__atomic64 manual_ns;
 };
 
 void clock_init_monotonic(struct clock *k);

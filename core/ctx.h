@@ -727,8 +727,8 @@ typedef struct ctx_engine_options {
   ctx_driver driver;
   int64_t start_ns;                                  /* manual: the first instant */
   int64_t (*now)(void *arg);                         /* host: another clock than the monotonic */
-  void *(*alloc)(void *arg, size_t size);            /* both or none: another allocator; */
-  void (*free)(void *arg, void *block, size_t size); /* 'size' as it was asked for */
+  void *(*alloc)(void *arg, size_t size);            /* both or none: another allocator, */
+  void (*free)(void *arg, void *block, size_t size); /* aligned as malloc; 'size' as asked for */
   void *arg;                                         /* given to these three */
   int track;                                         /* not 0: as ctx_engine_track */
   void *ctx__reserved[3];                            /* zero */

@@ -37,8 +37,8 @@ enum engine_count { COUNT_CONTEXTS, COUNT_HOOKS, COUNT_FDS, COUNTS };
 
 /* A count split over cache lines, so that threads seldom meet in it. */
 struct engine_shard {
-  int64_t count[COUNTS];
-  char apart[64 - COUNTS * sizeof(int64_t)];
+  ctx__atomic64 count[COUNTS];
+  char apart[64 - COUNTS * sizeof(ctx__atomic64)];
 };
 
 /* A call of a hook or timer that is under way; lies on the stack of its thread. */

@@ -23,7 +23,8 @@ static int open_places(size_t limit, ctx_semaphore **places)
 {
   *places = NULL;
   if (limit == 0) return 0;
-  *places = ctx_semaphore_open(limit < INT64_MAX ? (int64_t)limit : INT64_MAX);
+  int64_t tokens = (int64_t)limit; /* negative where that is too much */
+  *places = ctx_semaphore_open(tokens >= 0 ? tokens : INT64_MAX);
   return *places != NULL ? 0 : ENOMEM;
 }
 

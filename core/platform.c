@@ -38,21 +38,34 @@ int64_t ctx__now_coarse(void)
 #endif
 }
 
+/* A time_t of 32 bits ends after 68 years: what is later is as good as that. */
 static struct timespec timespec_of(int64_t ns)
 {
+  const int64_t last_s = sizeof(time_t) < 8 ? INT32_MAX : INT64_MAX;
   if (ns < 0) ns = 0;
-  return (struct timespec){(time_t)(ns / 1000000000), (long)(ns % 1000000000)};
+  int64_t s = ns / 1000000000;
+  if (s > last_s) s = last_s; /* never: 64 bits hold them all */
+  return (struct timespec){(time_t)s, (long)(ns % 1000000000)};
 }
 
 /* ---- waiting -------------------------------------------------------------- */
 
 #if CTX__FD_TIMED
 
+/* The call that takes a struct timespec as it is here: a 32-bit machine has two. */
+static long futex(void)
+{
+#ifdef SYS_futex_time64
+  if (sizeof(time_t) > sizeof(long)) return SYS_futex_time64;
+#endif
+  return SYS_futex;
+}
+
 void ctx__wait(const ctx__atomic *p, uint32_t seen, int64_t until_ns)
 {
   struct timespec until = timespec_of(until_ns);
-  syscall(SYS_futex, p, FUTEX_WAIT_BITSET_PRIVATE, seen, until_ns != INT64_MAX ? &until : NULL,
-          NULL, FUTEX_BITSET_MATCH_ANY);
+  syscall(futex(), p, FUTEX_WAIT_BITSET_PRIVATE, seen, until_ns != INT64_MAX ? &until : NULL, NULL,
+          FUTEX_BITSET_MATCH_ANY);
 }
 
 void ctx__wake(const ctx__atomic *p, bool all)

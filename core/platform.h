@@ -59,6 +59,10 @@ struct ctx__self {
 
 typedef uint32_t ctx__atomic;
 
+/* A 32-bit machine may give a plain int64_t in a struct 4 bytes of alignment. It may then lie in
+ * two cache lines, and is not read at once. */
+typedef int64_t ctx__atomic64 __attribute__((aligned(8)));
+
 #ifdef CTX__PLATFORM
 #include CTX__PLATFORM
 #else

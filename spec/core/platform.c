@@ -3,6 +3,7 @@
  */
 #include "platform.h"
 
+#include <poll.h>
 #include <pthread.h>
 
 #include "check.h"
@@ -22,6 +23,49 @@ TEST(changed)
   ctx__atomic word = 1;
   CTX__WAIT(&word, 0, INT64_MAX);
   CHECK_INT(word, 1);
+}
+
+/* 136 years: of its seconds, 32 bits keep one. */
+static const int64_t far_ns = ((INT64_C(1) << 32) + 1) * 1000000000;
+
+static struct {
+  ctx__atomic word, begins;
+  uint32_t seen; /* of 'word', after the wait */
+} sleeper;
+
+static void *sleep_long(void *arg)
+{
+  (void)arg;
+  CTX__STORE(&sleeper.begins, 1);
+  CTX__WAIT(&sleeper.word, 0, far_ns);
+  sleeper.seen = CTX__LOAD(&sleeper.word);
+  return NULL;
+}
+
+TEST(far_wait)
+{
+  ctx__atomic nobody = 0;
+  pthread_t t;
+  CHECK_INT(pthread_create(&t, NULL, sleep_long, NULL), 0);
+  while (CTX__LOAD(&sleeper.begins) == 0) CTX__WAIT(&sleeper.begins, 0, CTX__NOW() + 1000000);
+  for (int64_t now = CTX__NOW(), ns = now + 10000000; now < ns; now = CTX__NOW())
+    CTX__WAIT(&nobody, 0, ns); /* so long one that does not last is over */
+  CTX__STORE(&sleeper.word, 1);
+  CTX__WAKE(&sleeper.word);
+  CHECK_INT(pthread_join(t, NULL), 0);
+  CHECK_INT(sleeper.seen, 1);
+}
+
+TEST(far_descriptor)
+{
+  ctx__fd f = CTX__FD_NONE;
+  if (!CHECK_INT(CTX__FD_OPEN(&f), 0)) return;
+  struct pollfd p = {.fd = f.fd, .events = POLLIN};
+  CTX__FD_ARM(&f, far_ns);
+  CHECK_INT(poll(&p, 1, 0), 0);
+  CTX__FD_ARM(&f, CTX__NOW());
+  CHECK_INT(poll(&p, 1, 0), 1);
+  CTX__FD_CLOSE(&f);
 }
 
 TEST(clocks)
@@ -61,6 +105,8 @@ TEST(locks)
 static const struct test tests[] = {
   T(past, "D2 a wait until an instant of the past does not last"),
   T(changed, "nor one for a word that has changed"),
+  T(far_wait, "D2 a wait until an instant that is far away lasts"),
+  T(far_descriptor, "J3 a descriptor is not readable before such an instant"),
   T(clocks, "the clocks do not go back, and the coarse one is not far behind"),
   T(locks, "one thread at a time is inside a lock"),
 };

@@ -633,7 +633,7 @@ TEST(like_the_model)
   for (uint64_t i = 0; i < n; i++) {
     seed = seeds[i] * UINT64_C(0x9E3779B97F4A7C15);
     while (steps < total / n * (i + 1)) {
-      live(100 + chance(20000));
+      live(100 + (size_t)chance(20000));
       if (check_failures == 0) continue;
       printf("# seed %llu, step %llu\n", (unsigned long long)seeds[i], (unsigned long long)steps);
       return;
