@@ -532,9 +532,11 @@ local function inner_functions()
   ctx.run({ clock = "virtual" }, function(root)
     debug.sethook(note, "c") -- each coroutine has its own
     ctx.track(true)
-    root:with_cancel():async(ctx.sleep, 9)
+    local c, cancel = root:with_cancel()
+    c:async(ctx.sleep, 9)
+    local _, token = debug.getupvalue(cancel, 2)
+    debug.getmetatable(token).__gc(token)
     ctx.tree(root)
-    collect()
   end)
   debug.sethook()
   return inner

@@ -98,9 +98,12 @@ describe("a cancel function that is lost", function()
   it("is of no interest where a loop, or a function without names, may close its context", function()
     is_silent [[
       ctx.background():go(function()
-        local c = ctx.with_cancel(ctx.background())
-        c:go(worker)
-        for _ in ctx.sleep, 100, nil, c do c = nil end
+        local function start()
+          local c = ctx.with_cancel(ctx.background())
+          c:go(worker)
+          return c
+        end
+        for _ in ctx.sleep, 100, nil, start() do end
       end)
       ctx.background():go(load(string.dump(function()
         local ctx = require "ctx"
@@ -142,7 +145,7 @@ describe("a cancel function that is lost", function()
       ctx.background():go(function()
         lose()
         ctx.sleep(1)
-        coroutine.wrap(function() collectgarbage() collectgarbage() end)()
+        coroutine.resume(coroutine.create(function() collectgarbage() collectgarbage() end))
       end)
       ctx.sleep(1.5)
     ]]

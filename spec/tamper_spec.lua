@@ -113,6 +113,17 @@ describe("a script that takes away", function()
     end
     collectgarbage() collectgarbage()]], "-W"))
 
+  it("all that lies in the registry gets no error while the state closes", function()
+    local output, status = script([[
+      ctx.run(function() end)
+      for k in pairs(registry) do
+        if type(k) == "userdata" and k ~= select(2, loop()) then registry[k] = nil end
+      end
+      warn = print]], "-W")
+    assert.equal(0, status, output)
+    assert.equal("@off\nalive", output)
+  end)
+
   it("the metatable of origins gets plain tables", ends_well [[
     local c, cancel = ctx.background():with_cancel()
     cancel()
@@ -226,11 +237,18 @@ describe("a finalizer that opens the module anew", function()
   end)
 end)
 
-describe("a task", function()
-  it("that wakes itself while it runs goes on", virtual(function()
-    local core = require "ctx.core"
+describe("a wait by hand", function()
+  local core = require "ctx.core"
+
+  it("is not woken before it begins", virtual(function()
     core.wake(core.me "nothing")
-    ctx.sleep(1)
+    assert.is_true(core.park("nothing", 1000000000))
     assert.equal(1, ctx.now())
+  end))
+
+  it("for a task that has ended is none", virtual(function(root)
+    local t = root:async(function() end)
+    t:join()
+    assert.is_false(core.park("nothing", nil, t))
   end))
 end)

@@ -69,8 +69,7 @@ static bool has_variable(lua_State *co, const lua_Debug *ar, const struct handle
 static bool holds(lua_State *co, const struct handle *h)
 {
   lua_Debug ar;
-  if (!lua_checkstack(co, 3))
-    return true; /* never: all are inside functions of C, with more room */
+  if (!lua_checkstack(co, 3)) return true; /* never: it is in a function of C, with room */
   for (int level = 0; lua_getstack(co, level, &ar) != 0; level++) {
     lua_getinfo(co, "Slf", &ar);
     bool found = ar.what[0] == 'C' && runs_coroutine(co);

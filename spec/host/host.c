@@ -576,6 +576,43 @@ TEST(closing)
   close_engine(e);
 }
 
+/* ---- debug hooks ----------------------------------------------------------------- */
+
+static int hook_calls;
+
+static void count_call(lua_State *L, lua_Debug *ar)
+{
+  (void)ar;
+  hook_calls++;
+  CHECK_INT(lua_gethookmask(L), LUA_MASKCALL);
+}
+
+/* sethook(thread or nil): counts what it calls, or not any more what the main thread does. */
+static int set_hook(lua_State *L)
+{
+  lua_State *co = lua_tothread(L, 1);
+  hook_calls = 0;
+  lua_sethook(co, count_call, LUA_MASKCALL, 0);
+  return 0;
+}
+
+/* The main thread waits in a coroutine of ctx.wrap: that is lent the hook. */
+TEST(debug_hooks)
+{
+  lua_State *L = state_open(NULL);
+  lua_register(L, "hook", set_hook);
+  state_run(L, "local main = coroutine.running()\n"
+               "ctx.wrap(function() hook(main) ctx.sleep(0.001) end)()\n");
+  CHECK(hook_calls > 0);
+  CHECK(lua_gethook(L) == count_call);
+  lua_sethook(L, NULL, 0, 0);
+  state_run(L,
+            "local main = coroutine.running()\n"
+            "ctx.wrap(function() hook(main) hook((coroutine.running())) ctx.sleep(0.001) end)()\n");
+  CHECK(lua_gethook(L) == count_call);
+  lua_close(L);
+}
+
 /* ---- limits --------------------------------------------------------------------- */
 
 TEST(limits)
@@ -626,6 +663,7 @@ static const struct test tests[] = {
   T(opens, "ctx.root() is what the host has given"),
   T(ends, "all waits of a script raise when its root has ended"),
   T(tells_an_end, "an error that says that a script was ended is known in C"),
+  T(debug_hooks, "a debug hook on the main thread runs while that waits inside ctx.wrap"),
   T(limits, "a host limits what a script may have at once"),
   T(refuses, "what cannot be opened is refused with a clear text"),
   T(copies, "another copy of the library is refused"),
