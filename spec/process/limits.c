@@ -129,15 +129,16 @@ TEST(space_runs_out)
 
 /* ---- stopped ------------------------------------------------------------------------ */
 
-/* Waits on an engine with a thread, whose hook must have run, too. */
-static void wait_a_little(void)
+/* Waits on an engine with a thread, whose hook must have run, too. Says when it begins. */
+static void wait_a_little(int begins)
 {
   int ran = 0;
   ctx_engine *e = need(ctx_engine_open(&(ctx_engine_options){.driver = CTX_DRIVER_THREAD}));
-  ctx_context *c = need(ctx_with_timeout(ctx_engine_background(e), CTX_MS(100)));
+  ctx_context *c = need(ctx_with_timeout(ctx_engine_background(e), CTX_MS(500)));
   ctx_hook *h = need(ctx_after_func(c, note, &ran, 0));
+  CHECK_INT(write(begins, "", 1), 1);
   CHECK_INT(ctx_wait(c, CTX_NEVER), CTX_DEADLINE_EXCEEDED);
-  CHECK(ctx_engine_now(e) >= ctx_deadline(c));
+  CHECK(ctx_engine_now(e) >= ctx_deadline(c) + CTX_MS(50)); /* it was stopped when that came */
   EVENTUALLY(READ(ran) == 1);
   ctx_hook_release(h);
   ctx_release(c);
@@ -147,16 +148,21 @@ static void wait_a_little(void)
 
 TEST(stopped)
 {
-  int status;
+  int status, begins[2];
+  char byte;
+  CHECK_INT(pipe(begins), 0);
   fflush(stdout);
   pid_t child = fork();
   if (child == 0) {
     begin_child();
-    wait_a_little();
+    wait_a_little(begins[1]);
     fflush(stdout);
     _exit(READ(check_failures) != 0);
   }
-  int64_t until_ns = real_now() + CTX_MS(150); /* it lies in the past when the child goes on */
+  close(begins[1]);
+  CHECK_INT(read(begins[0], &byte, 1), 1);
+  close(begins[0]);
+  int64_t until_ns = real_now() + CTX_MS(550); /* it lies in the past when the child goes on */
   CHECK_INT(kill(child, SIGSTOP), 0);
   CHECK_INT(waitpid(child, &status, WUNTRACED), child);
   CHECK(WIFSTOPPED(status));
