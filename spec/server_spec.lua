@@ -15,14 +15,15 @@ local limit = "$(timeout --foreground 9 true 2>/dev/null && echo timeout --foreg
 local patience = 20 -- seconds; what takes as long hangs
 
 --- Starts the server.
+-- @param deadline seconds that a request has
 -- @return the pipe of what it prints, its process and its port
-local function start()
+local function start(deadline)
   local pipe = assert(io.popen(table.concat({
     "echo $$; exec env",
     "LUA_PATH_5_4=" .. helper.quote(package.path),
     "LUA_CPATH_5_4=" .. helper.quote(package.cpath),
     limit,
-    helper.interpreter(), "-W examples/http/server.lua 2>&1",
+    helper.interpreter(), "-W examples/http/server.lua 0", deadline, "2>&1",
   }, " ")))
   local process = assert(math.tointeger(tonumber(pipe:read "l")))
   local port = assert(tonumber(pipe:read "l":match "^listening on 127%.0%.0%.1:(%d+)$"))
@@ -47,7 +48,8 @@ describe("the server of examples/http", function()
 
   local function signal(name) os.execute(("kill -%s %d"):format(name, process)) end
 
-  before_each(function() pipe, process, port = start() end)
+  local function serve(deadline) pipe, process, port = start(deadline) end
+
   after_each(function()
     if io.type(pipe) == "file" then
       signal "TERM" -- passed on by timeout, which KILL would end alone
@@ -63,6 +65,7 @@ describe("the server of examples/http", function()
   end
 
   it("answers, each client for itself", function()
+    serve(1.5) -- long enough for the others on a busy machine
     local slow = request(port, "/report/slow")
     assert.same({ "200", "orders: 6 rows\ncustomers: 9 rows\n" }, { response(request(port, "/report")) })
     assert.same({ "404", "no such page\n" }, { response(request(port, "/nothing")) })
@@ -72,6 +75,7 @@ describe("the server of examples/http", function()
   end)
 
   it("E7 cuts a slow request through all layers after 200 ms, and says who did", function()
+    serve(0.2)
     local before = socket.gettime()
     assert.equal("504", (response(request(port, "/report/slow"))))
     local took = socket.gettime() - before
@@ -82,12 +86,14 @@ describe("the server of examples/http", function()
   end)
 
   it("E7 cancels the request of a client that hangs up, and says where", function()
+    serve(10)
     request(port, "/report/slow"):close()
     assert.matches('^GET /report/slow no answer, %d+ ms; context canceled: the client hung up '
       .. '%("GET /report/slow" was canceled at examples/http/server.lua:%d+', pipe:read "l")
   end)
 
   it("K2 lets what runs come to its end after Ctrl-C, and ends with 0", function()
+    serve(1.5) -- less than it drains
     local slow = request(port, "/report/slow")
     assert.equal("200", (response(request(port, "/report"))))
     signal "INT"

@@ -1,9 +1,10 @@
 --- A server that speaks a little HTTP, and in which every piece of work ends when it has to.
 --
---   lua5.4 examples/http/server.lua [PORT]      then: curl -i localhost:PORT/report
+--   lua5.4 examples/http/server.lua [PORT [SECONDS]]      then: curl -i localhost:PORT/report
 --
 --   GET /report       three layers of work, done in 20 ms
---   GET /report/slow  the same with a slow query: its request ends after 200 ms, and so do all layers
+--   GET /report/slow  the same with a slow query: its request ends after 200 ms, or SECONDS, and so
+--                     do all layers
 --
 -- A client that hangs up cancels its request. Ctrl-C lets the requests that run come to their end,
 -- at most DRAIN seconds, and the program ends with 0. A second Ctrl-C ends it at once.
@@ -18,7 +19,7 @@ local ctx = require "ctx"
 local socket = require "ctx.socket"
 
 local PATIENCE = 10 -- seconds, for a client to say what it wants
-local DEADLINE = 0.2 -- seconds, of each request, once it has been read
+local DEADLINE = tonumber(arg and arg[2]) or 0.2 -- seconds, of each request, once it has been read
 local DRAIN = 2
 local REASONS = { [200] = "OK", [404] = "Not Found", [500] = "Internal Error", [504] = "Gateway Timeout" }
 local HEAD = "HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
