@@ -383,7 +383,7 @@ TEST(closed_engine)
 {
   ctx_engine *e = open_engine(CTX_DRIVER_HOST);
   lua_State *L = open_with("host", ctx_engine_background(e), true);
-  runs(L, "timed = host:with_timeout(0.001)\n"
+  runs(L, "timed = host:with_timeout(0.3)\n" /* longer than all up to the close may take */
           "stop = timed:on_done(error)\n"
           "t = bg:async(function() return timed:wait() end)\n"
           "ctx.yield()\n");
