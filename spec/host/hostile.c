@@ -83,8 +83,7 @@ static const char *const victims[] = {
   "local t = ctx.background():async(function() return {} end) t:join()",
   "ctx.run({clock = 'virtual'}, function(c) ctx.wrap(ctx.sleep)(1) return {} end)",
   "ctx.wrap(function() for i = 1, 30 do local t = {} end coroutine.yield() end)()",
-  "ctx.run(function(c) ctx.wrap(function() for i = 1, 30 do local t = {} end ctx.sleep(0) end)() "
-  "end)",
+  "ctx.run(function(c) ctx.wrap(function() for _ = 1, 30 do c = {} end ctx.sleep(0) end)() end)",
   "ctx.track(true) ctx.background():go(ctx.sleep, 9) require 'ctx.core'.unfinished_tasks()",
 };
 
