@@ -43,17 +43,17 @@ end
 
 local function fuzzed(text)
   local targets, inputs = sum(text, "ok %- %l+: (%d+) inputs")
-  return ("%d targets, %d inputs, no failure"):format(targets, inputs)
+  return targets > 0 and ("%d targets, %d inputs, no failure"):format(targets, inputs)
 end
 
 local function stressed(text)
   local storms, n = sum(text, "# (%d+) calls of ctx.h")
-  return ("%d calls in %d storms"):format(n, storms)
+  return n > 0 and ("%d calls in %d storms"):format(n, storms)
 end
 
 local function raced(text)
   local races, rounds = sum(text, "# (%d+) rounds")
-  return ("%d races, %d rounds"):format(races, rounds)
+  return rounds > 0 and ("%d races, %d rounds"):format(races, rounds)
 end
 
 local results = "(%d+ passed, %d+ failed.*)"

@@ -72,6 +72,8 @@ int main(int argc, char **argv)
   if (end != NULL && *end != '\0') return replay(argv[1]);
   uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : (uint64_t)time(NULL);
   uint64_t state = seed * 2 + 1;
+  printf("# seed %llu\n", (unsigned long long)seed);
+  fflush(stdout); /* a crash does not lose it */
   for (; calls < wanted; programs++) {
     for (size_t i = 0; i < SIZE; i++) bytes[i] = (uint8_t)draw(&state);
     struct outcome o = program_run(bytes, SIZE, NULL);
