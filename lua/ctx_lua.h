@@ -144,8 +144,9 @@ CTX_API int ctx_lua_set_key(lua_State *L, const char *name, const void *key, ctx
 /* How many a script may have at once; 0: any number. */
 typedef struct ctx_lua_limits {
   size_t contexts; /* that it has made or been given from now on, until they are collected */
-  size_t tasks;    /* that have not ended */
-  size_t hooks;    /* of c:on_done, on contexts that live */
+  size_t tasks; /* that have not ended. A hook that runs is one, and is never kept from that: where
+                      there are so many, none is registered */
+  size_t hooks; /* of c:on_done, on contexts that live */
   size_t ctx__reserved[5];
 } ctx_lua_limits;
 

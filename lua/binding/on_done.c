@@ -159,6 +159,7 @@ int on_done_bind(lua_State *L)
   cancel_refuse(L, 3);
   lua_settop(L, 2);
   quota_check(L, &loop_of(L)->waiting, "hooks of c:on_done");
+  task_check_quota(L); /* once it is registered nothing keeps it from running */
   push_new(L);
   lua_pushvalue(L, 2);
   lua_setiuservalue(L, 3, ON_DONE_FUNCTION);

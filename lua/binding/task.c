@@ -284,10 +284,9 @@ static void load(lua_State *L, struct task *t, int base, int last)
   t->arguments = n;
 }
 
-void task_push_new(lua_State *L, int base, int scope, enum task_outcome outcome)
+static void push_new(lua_State *L, int base, int scope, enum task_outcome outcome)
 {
   int last = lua_gettop(L);
-  quota_check(L, &loop_of(L)->tasks, "tasks");
   loop_remember_late(L, block_push_new(L, &kind, sizeof(struct task), TASK_VALUES), -1);
   lua_State *co = lua_newthread(L);
   lua_setiuservalue(L, -2, WAITER_CO);
@@ -325,6 +324,17 @@ void task_push_new(lua_State *L, int base, int scope, enum task_outcome outcome)
   lua_settop(L, base);
 }
 
+void task_push_new(lua_State *L, int base, int scope, enum task_outcome outcome)
+{
+  task_check_quota(L);
+  push_new(L, base, scope, outcome);
+}
+
+void task_check_quota(lua_State *L)
+{
+  quota_check(L, &loop_of(L)->tasks, "tasks");
+}
+
 void task_start_hook(lua_State *L, int base)
 {
   lua_pushvalue(L, base);
@@ -336,7 +346,7 @@ void task_start_hook(lua_State *L, int base)
     handle_push_root(L);
   if (handle_live(L, -1) == NULL) loop_refuse(L);
   lua_insert(L, base + 1);
-  task_push_new(L, base + 1, base, TASK_FATAL);
+  push_new(L, base + 1, base, TASK_FATAL); /* its quota was asked when it was registered */
   struct task *t = task_test(L, base + 1);
   world_make_unready(t->waiter.world, &t->waiter.entry);
   run_entry(L, &t->waiter.entry);

@@ -28,6 +28,9 @@ enum task_outcome {
  * at 'scope', or nil. */
 void task_push_new(lua_State *L, int base, int scope, enum task_outcome outcome);
 
+/* Raises where there are as many tasks as there may be. */
+void task_check_quota(lua_State *L);
+
 /* Starts a hook's task, whose turn it is: from 'base' on the stack holds its scope or nil, the
  * function, and its arguments. Leaves something there. */
 void task_start_hook(lua_State *L, int base);

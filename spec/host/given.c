@@ -146,6 +146,26 @@ TEST(lifted)
   lua_close(L);
 }
 
+/* What is to be done at an end is done, whatever runs then. */
+TEST(hook_at_the_limit)
+{
+  static const ctx_lua_limits one = {.tasks = 1};
+  lua_State *L = open_state();
+  CHECK_INT(ctx_lua_set_limits(L, &one), LUA_OK);
+  state_run(L, "local ran = 0\n"
+               "local function hook() ran = ran + 1 end\n"
+               "local c, cancel = ctx.background():with_cancel()\n"
+               "for _ = 1, 3 do c:on_done(hook) end\n"
+               "ctx.background():go(function() ctx.sleep(100) end)\n"
+               "local ok, err = pcall(c.on_done, c, hook)\n"
+               "assert(not ok and err:find('no more than 1 tasks', 1, true), err)\n"
+               "cancel()\n"
+               "ctx.sleep(0)\n"
+               "assert(ran == 3, ran)\n"
+               "assert(not pcall(c.go, c, hook))\n");
+  lua_close(L);
+}
+
 /* ---- with the debug library ------------------------------------------------------ */
 
 TEST(pushed_anew)
@@ -232,6 +252,7 @@ static const struct test tests[] = {
   T(other_engine, "K1 contexts of two engines are not merged"),
   T(closed_engine, "an end on a closed engine cannot be waited for, and the script is told"),
   T(lifted, "a limit that is lifted while garbage is collected does not refuse"),
+  T(hook_at_the_limit, "a limit of tasks keeps no hook from running, only from being registered"),
   T(pushed_anew, "a context whose value was finalized by hand gets another one"),
   T(taken_away, "a context is given though a script has taken its cause and parents away"),
   T(foreign_userdata, "userdata of other libraries are not taken for ours, whatever their size"),
