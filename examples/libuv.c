@@ -29,11 +29,16 @@ static void on_request(uv_poll_t *p, int status, int events)
   uv_close((uv_handle_t *)&engine_poll, NULL); /* and the loop has nothing more to do */
 }
 
+/* A timer, every 10 ms; after the third tick the request has no more time than that. */
 static void tick(ctx_timer *t, void *arg)
 {
   int *ticks = arg;
+  int64_t next_ns = ctx_engine_now(engine) + CTX_MS(10);
   printf("tick %d\n", ++*ticks);
-  if (*ticks < 3) ctx_timer_arm(t, ctx_engine_now(engine) + CTX_MS(10));
+  if (*ticks < 3)
+    ctx_timer_arm(t, next_ns);
+  else
+    ctx_extend(request_poll.data, next_ns);
 }
 
 static void clean_up(ctx_context *c, void *arg)
@@ -47,7 +52,7 @@ int main(void)
   uv_loop_t *loop = uv_default_loop();
   engine = ctx_engine_open(&(ctx_engine_options){.driver = CTX_DRIVER_HOST});
   if (engine == NULL) return 1;
-  ctx_context *request = ctx_with_timeout(ctx_engine_background(engine), CTX_MS(100));
+  ctx_context *request = ctx_with_timeout(ctx_engine_background(engine), CTX_SECONDS(60));
   ctx_hook_release(ctx_after_func(request, clean_up, NULL, 0));
 
   int ticks = 0;
