@@ -20,7 +20,7 @@ CTX__TLS struct ctx__self ctx__self;
 static int64_t read_clock(clockid_t clock)
 {
   struct timespec t;
-  if (clock_gettime(clock, &t) != 0) abort(); /* never: POSIX has these clocks */
+  if (clock_gettime(clock, &t) != 0) abort(); /* never: whom this ends counts nothing */
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
