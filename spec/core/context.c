@@ -68,10 +68,10 @@ static void check_root(ctx_context *c)
   check_live(c);
 }
 
-TEST(default_roots)
+TEST(default_roots) /* the first test: nobody has asked for one yet */
 {
-  check_root(ctx_background());
   check_root(ctx_todo());
+  check_root(ctx_background());
 }
 
 TEST(private_roots)
