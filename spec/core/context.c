@@ -62,6 +62,7 @@ static void check_root(ctx_context *c)
 {
   static const int key;
   check_live(c);
+  CHECK(ctx_engine_of(c) != NULL);
   CHECK_INT(ctx_deadline(c), CTX_NEVER);
   CHECK(ctx_value(c, &key) == NULL);
   CHECK(!ctx_cancel(c));
