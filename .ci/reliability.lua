@@ -32,7 +32,7 @@ end
 
 local function failed_allocations(text)
   local programs, points = sum(text, "# (%d+) points of failure")
-  return programs == 3 and ("%d points of failure"):format(points)
+  return programs == 4 and ("%d points of failure"):format(points)
 end
 
 local function coverage(text)
@@ -68,9 +68,9 @@ local claims = {
       .. "STRESS_CALLS=100000000 setarch -R build/thread/process/stress", stressed },
   { "races of two threads", "make soak-races", raced },
   { "memory that fails, place by place (after make test)",
-    "build/spec/oom && build/spec/heap && build/host/memory", failed_allocations },
+    "build/spec/oom && build/spec/heap && build/host/memory && build/sim/simulate", failed_allocations },
   { "random programs beside a model", ("make soak-simulation CALLS=%s SEED=%s"):format(calls, seed),
-    last "simulation: C11 (.*)" },
+    last "simulation: C11 (%d+ calls.*)" },
   { "every schedule of small programs", "make explore", explored },
   { "rules broken one at a time, each seen by its tests", "lua5.4 .ci/broken.lua", last(results) },
   { "branches that the C tests take", "make coverage", coverage },

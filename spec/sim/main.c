@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { SIZE = 3000 };
+enum { SIZE = 3000, SHORT_SIZE = 300 };
 
 static uint64_t draw(uint64_t *seed)
 {
@@ -63,6 +63,35 @@ static int replay(const char *path)
   return !o.ok;
 }
 
+/* Runs short programs, of which each allocation fails once, and then from then on, until so many
+ * have been first to fail. */
+static int sweep(uint64_t *state, uint64_t wanted)
+{
+  static uint8_t bytes[SHORT_SIZE];
+  uint64_t points = 0, programs = 0;
+  for (; points < wanted; programs++) {
+    for (size_t i = 0; i < SHORT_SIZE; i++) bytes[i] = (uint8_t)draw(state);
+    bool met = true;
+    for (uint64_t at = 1; met; at++) {
+      for (int forever = 0; forever < 2; forever++) {
+        struct outcome o = program_run_short(bytes, SHORT_SIZE, at, forever);
+        met = o.failures > 0;
+        points += met;
+        if (o.ok) continue;
+        printf("not ok - simulation: program %llu, allocation %llu%s: %s\n",
+               (unsigned long long)programs, (unsigned long long)at,
+               forever ? " and all after it" : "", o.failure);
+        return 1;
+      }
+    }
+  }
+  printf("# %llu points of failure\n", (unsigned long long)points);
+  printf("ok - simulation: C11 nothing is lost where each allocation of %llu programs fails once, "
+         "or from then on\n",
+         (unsigned long long)programs);
+  return 0;
+}
+
 int main(int argc, char **argv)
 {
   static uint8_t bytes[SIZE];
@@ -88,5 +117,5 @@ int main(int argc, char **argv)
          "have failed, seed %llu\n",
          (unsigned long long)calls, (unsigned long long)programs, (unsigned long long)failures,
          (unsigned long long)seed);
-  return 0;
+  return sweep(&state, wanted < 10000000 ? 1 + wanted / 1000 : 10000);
 }

@@ -46,7 +46,10 @@ struct run {
   bool is_short;       /* of memory: allocations fail now and then */
   bool is_promised;    /* that the call which is under way allocates nothing */
   uint64_t chance, failures;
-  int64_t blocks;                 /* of the engine, that are out */
+  uint64_t fails_at,
+    asked;        /* not by chance, but at this one, counted from the first program byte */
+  bool forever;   /* and from then on */
+  int64_t blocks; /* of the engine, that are out */
   uint64_t fired_ns, fired_order; /* of the timer that has fired last in this poll */
   jmp_buf out;
   char failure[200];
@@ -138,9 +141,12 @@ static bool fails_now(struct run *r)
   uint64_t x = r->chance;
   x ^= x << 13, x ^= x >> 7, x ^= x << 17;
   r->chance = x;
-  if (!r->is_short || x % 4 != 0) return false;
-  r->failures++;
-  return true;
+  if (!r->is_short) return false;
+  r->asked++;
+  bool fails = r->fails_at == 0 ? x % 4 == 0
+                                : r->asked == r->fails_at || (r->forever && r->asked > r->fails_at);
+  r->failures += fails;
+  return fails;
 }
 
 static void *allocate(void *run, size_t size)
@@ -693,8 +699,9 @@ static void open_run(struct run *r)
   for (int i = 1; i < CAUSES; i++)
     r->causes[i] = ctx_cause_new("why", 3, FIRST_CODE + i, NULL, NULL);
   r->semaphore = ctx_semaphore_open(TOKENS);
-  r->is_short = next(r, 4) == 0;
-  r->chance = r->is_short ? 1 + (uint64_t)next(r, 256) * 257 + (uint64_t)next(r, 256) : 1;
+  bool by_chance = next(r, 4) == 0;
+  r->is_short = by_chance || r->fails_at != 0;
+  r->chance = by_chance ? 1 + (uint64_t)next(r, 256) * 257 + (uint64_t)next(r, 256) : 1;
 }
 
 /* Gives all back. */
@@ -723,13 +730,16 @@ static void close_run(struct run *r)
   same(r, r->blocks, 0, "the count of blocks", -1);
 }
 
-struct outcome program_run(const uint8_t *bytes, size_t size, FILE *trace)
+static struct outcome run(const uint8_t *bytes, size_t size, FILE *trace, uint64_t fails_at,
+                          bool forever)
 {
   static struct run r; /* large, and not to be lost in a longjmp */
   memset(&r, 0, sizeof r);
   r.byte = r.begin = bytes;
   r.end = bytes + size;
   r.trace = trace;
+  r.fails_at = fails_at;
+  r.forever = forever;
   bool ok = setjmp(r.out) == 0;
   if (ok) {
     open_run(&r);
@@ -743,4 +753,14 @@ struct outcome program_run(const uint8_t *bytes, size_t size, FILE *trace)
     .ok = ok, .calls = r.calls, .failures = r.failures, .used = (size_t)(r.byte - r.begin)};
   memcpy(o.failure, r.failure, sizeof o.failure);
   return o;
+}
+
+struct outcome program_run(const uint8_t *bytes, size_t size, FILE *trace)
+{
+  return run(bytes, size, trace, 0, false);
+}
+
+struct outcome program_run_short(const uint8_t *bytes, size_t size, uint64_t at, bool forever)
+{
+  return run(bytes, size, NULL, at, forever);
 }

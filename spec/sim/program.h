@@ -25,4 +25,7 @@ struct outcome {
 /* Runs 'size' bytes; prints each call to 'trace', unless that is NULL. */
 struct outcome program_run(const uint8_t *bytes, size_t size, FILE *trace);
 
+/* The same, but its allocation number 'at' fails, with 'forever' all from then on, and no other. */
+struct outcome program_run_short(const uint8_t *bytes, size_t size, uint64_t at, bool forever);
+
 #endif
