@@ -9,6 +9,7 @@
 #   make explore  every schedule of small programs on the core; REPLAY=... runs one
 #   make docs     build/docs: the reference of the module (by LDoc) and of the C headers
 #   make test-memory  the C tests under the memory sanitizer (clang)
+#   make test-machines  the C tests on i686, aarch64 and s390x, by cross compilers and qemu
 #   make coverage  which branches of core/ the C tests take (gcc); soak-coverage: of the binding, too
 #   make planted  known bugs, one at a time: each is seen by the test or the search named for it
 #   make soak-mutation  small faults in core/ that a test must see: FAULTS=300 SEED=n FILE=core/x.c
@@ -31,8 +32,9 @@
 #
 # Variables: CC, CFLAGS, CPPFLAGS, LDFLAGS, WERROR=1, SAN=address, thread or coverage,
 # BUILD (the folder), LUA (a Lua 5.4), LUA_INCDIR (the folder of its lua.h), LUA_LIB
-# (what links it, for the tests), V=1 (shows the commands); where to install: PREFIX
-# (/usr/local), LIBDIR and INCLUDEDIR (below it), DESTDIR (goes before all of them).
+# (what links it, for the tests), RUNNER (a command that runs the tests, as valgrind), V=1 (shows
+# the commands); where to install: PREFIX (/usr/local), LIBDIR and INCLUDEDIR (below it), DESTDIR
+# (goes before all of them).
 
 CFLAGS ?= -O2 -g
 BUILD  := build$(SAN:%=/%)
@@ -67,7 +69,13 @@ names   := libctx.so.$(version) libctx.so.$(abi) libctx.so
 # Calls among its own functions stay inside, also beside another copy; and it stays in memory
 # when a host closes it, because its thread may still run.
 shared_flags = -shared -Wl,-soname,$(soname) -Wl,-Bsymbolic-functions -Wl,-z,nodelete -Wl,-z,defs
-localize := $(or $(OBJCOPY),objcopy) --localize-hidden
+# The tools that fit the compiler, which may be one for another machine. What is in a group (on an
+# i686, how code finds its data) has local names from then on: it is no double of another file's.
+tool     = $(shell $(CC) -print-prog-name=$1)
+localize := $(or $(OBJCOPY),$(call tool,objcopy)) --localize-hidden --remove-section=.group
+ifeq ($(origin AR),default)
+AR      := $(call tool,ar)
+endif
 flags   += -fno-semantic-interposition
 endif
 soname  := $(word 2,$(names))
@@ -167,7 +175,7 @@ $(BUILD)/process/%: $(BUILD)/obj/spec/process/%.o $(library)
 # Where calls of the system fail: the test comes between, where the linker can do that.
 ifeq ($(shell uname -s),Linux)
 faulty := pthread_atfork pthread_attr_init pthread_attr_setstacksize pthread_sigmask pthread_create timerfd_create \
-          epoll_create1 epoll_ctl poll pipe dup2 sigaction malloc calloc read fcntl syscall
+          epoll_create1 epoll_ctl poll pipe dup2 sigaction malloc calloc read fcntl __fcntl_time64 syscall
 $(BUILD)/process/calls $(BUILD)/spec/refusal $(BUILD)/host/system: private wraps := $(faulty:%=-Wl,--wrap=%)
 own_clock := clock_gettime timerfd_create pthread_condattr_setclock syscall
 $(BUILD)/process/clock: private wraps := $(own_clock:%=-Wl,--wrap=%)
@@ -318,7 +326,7 @@ run-demo: $(module) $(shown) $(jumps)
 	@for name in $(demos); do echo; echo "== examples/$$name.c"; $(BUILD)/examples/$$name || exit; done
 
 run-test: $(module) $(tests) $(hosts) $(process) $(simulate) $(shown) $(jumps)
-	@BUILD='$(BUILD)' SAN='$(SAN)' LUA='$(lua)' PRELOAD='$(preload)' sh spec/run.sh --specs $(tests) $(hosts) $(process) $(simulate)
+	@BUILD='$(BUILD)' SAN='$(SAN)' LUA='$(lua)' PRELOAD='$(preload)' RUNNER='$(RUNNER)' sh spec/run.sh --specs $(tests) $(hosts) $(process) $(simulate)
 
 # Which tests prove which rule, of the last make test.
 conformance:
@@ -326,7 +334,7 @@ conformance:
 
 # The C tests alone need no Lua.
 test-core: $(tests) $(process) $(simulate)
-	@BUILD='$(BUILD)' SAN='$(SAN)' sh spec/run.sh $(tests) $(process) $(simulate)
+	@BUILD='$(BUILD)' SAN='$(SAN)' RUNNER='$(RUNNER)' sh spec/run.sh $(tests) $(process) $(simulate)
 
 # Known bugs: in schedules, by the explorer; rules that are broken, by the tests that carry their number.
 planted:
@@ -342,6 +350,13 @@ test-memory:
 	@$(MAKE) --no-print-directory run-memory CC=clang BUILD=build/memory CFLAGS='-O1 -g -fsanitize=memory' LDFLAGS=-fsanitize=memory
 run-memory: $(tests) $(simulate)
 	@BUILD='$(BUILD)' sh spec/run.sh $(tests) $(simulate)
+
+# The C tests on other machines; one whose compiler cannot be had is skipped.
+MACHINES = i686 time64 aarch64 s390x
+test-machines:
+	-@sh .ci/deps machines
+	@mkdir -p $(BUILD)
+	+@BUILD='$(BUILD)' MAKE='$(MAKE)' sh spec/machines.sh $(MACHINES)
 
 # Which branches the tests take: all of core/ by the C tests; by the specs, most of the binding.
 covered = find build/coverage -name '*.gcda' -delete 2>/dev/null; \
@@ -374,6 +389,7 @@ no_uv = $(if $(shell pkg-config --exists libuv && echo yes),,examples/libuv.c)
 run-lint:
 	$(lua) .ci/layers.lua
 	$(lua) .ci/names.lua
+	$(lua) .ci/skips.lua
 	luacheck --quiet lua spec examples .ci
 	clang-format --dry-run -Werror $(c_files)
 	@if command -v clang-tidy >/dev/null; then \

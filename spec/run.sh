@@ -2,12 +2,15 @@
 # run - runs C test programs and, with --specs, busted; counts; says so last
 #
 #   spec/run.sh [--specs] PROGRAM...      (make test calls it, with BUILD, SAN,
-#                                          LUA and PRELOAD in the environment)
+#                                          LUA, PRELOAD and RUNNER in the environment)
 #
 # A program prints a line 'ok - subject: title' for each guarantee that holds,
 # 'not ok - ...' or 'skip - ...' for the others, and answers 0 if none failed.
 # One that ends badly without a 'not ok', is killed, or prints no such line at
 # all counts as one failure. Only what fails is shown in full.
+#
+# RUNNER is the command that runs the programs and Lua, if they do not run by themselves:
+# qemu-s390x, or valgrind with its options. What cannot be tested there, spec/skips.txt names.
 
 set -u
 passed=0 failed=0 skipped=0
@@ -16,6 +19,13 @@ results=$BUILD/results # with --specs every result, after C or Lua; .ci/conforma
 
 limit= # what hangs shall fail
 command -v timeout >/dev/null && limit='timeout -k 5 900'
+
+if [ -n "${RUNNER-}" ]; then
+  export SKIPS="$BUILD/skips"
+  under=${RUNNER%% *}
+  awk -F ' [|] ' -v under="${under##*/}" '!/^#/ && index(under, $1) == 1 { print $2 " | " $3 }' \
+    spec/skips.txt >"$SKIPS"
+fi
 
 # Each rule of docs/semantics.md that no test of this run has proved is a failure.
 conform() {
@@ -95,7 +105,7 @@ if [ $specs = yes ]; then
 fi
 for program; do
   case $program in */host/*) language=Lua ;; *) language=C ;; esac # a host holds Lua states
-  run "${program##*/}" $fixed "$program"
+  run "${program##*/}" $fixed ${RUNNER-} "$program"
 done
 language=Lua
 [ $specs = yes ] && run specs $LUA_COMMAND spec/run.lua

@@ -156,6 +156,12 @@ int __wrap_poll(struct pollfd *asked, nfds_t n, int limit_ms)
   return fails(FAULT_POLL) || fails(FAULT_LOOK) ? -1 : __real_poll(asked, n, limit_ms);
 }
 
+/* As the C library calls it where time_t has more bits than it once had. */
+#if defined(__USE_TIME_BITS64) && __TIMESIZE == 32
+#define __real_fcntl __real___fcntl_time64
+#define __wrap_fcntl __wrap___fcntl_time64
+#endif
+
 int __real_fcntl(int fd, int command, ...);
 int __wrap_fcntl(int fd, int command, ...);
 int __wrap_fcntl(int fd, int command, ...)
@@ -165,6 +171,14 @@ int __wrap_fcntl(int fd, int command, ...)
   long arg = va_arg(rest, long); /* or a pointer */
   va_end(rest);
   return fails(FAULT_FCNTL) ? -1 : __real_fcntl(fd, command, arg);
+}
+
+static inline bool is_futex(long number)
+{
+#ifdef SYS_futex_time64
+  if (number == SYS_futex_time64) return true;
+#endif
+  return number == SYS_futex;
 }
 
 /* A futex: whoever would sleep is woken for nothing. To wake cannot fail. */
@@ -177,7 +191,7 @@ long __wrap_syscall(long number, ...)
   va_start(rest, number);
   for (int i = 0; i < 6; i++) a[i] = va_arg(rest, long);
   va_end(rest);
-  bool sleeps = number == SYS_futex && (a[1] & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET;
+  bool sleeps = is_futex(number) && (a[1] & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET;
   if (sleeps && fails(FAULT_SLEEP)) return -1;
   return __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }

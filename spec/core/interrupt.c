@@ -429,10 +429,17 @@ static union {
   settime_fn *function;
 } next;
 
+/* As the C library calls it where time_t has more bits than it once had. */
+#if defined(__USE_TIME_BITS64) && __TIMESIZE == 32
+#define SETTIME "__timerfd_settime64"
+#else
+#define SETTIME "timerfd_settime"
+#endif
+
 /* Looked up before any signal comes: a handler may not take the lock of dlsym. */
 __attribute__((constructor)) static void find_next(void)
 {
-  next.object = dlsym(RTLD_NEXT, "timerfd_settime");
+  next.object = dlsym(RTLD_NEXT, SETTIME);
 }
 
 /* Stands before that of the system. */
