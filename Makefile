@@ -9,6 +9,7 @@
 #   make explore  every schedule of small programs on the core; REPLAY=... runs one
 #   make docs     build/docs: the reference of the module (by LDoc) and of the C headers
 #   make test-memory  the C tests under the memory sanitizer (clang)
+#   make test-asserting  all tests with a Lua 5.4 whose assertions are on, from Debian's sources
 #   make test-machines  the C tests on i686, aarch64 and s390x, by cross compilers and qemu
 #   make coverage  which branches of core/ the C tests take (gcc); soak-coverage: of the binding, too
 #   make planted  known bugs, one at a time: each is seen by the test or the search named for it
@@ -357,6 +358,11 @@ test-machines:
 	-@sh .ci/deps machines
 	@mkdir -p $(BUILD)
 	+@BUILD='$(BUILD)' MAKE='$(MAKE)' sh spec/machines.sh $(MACHINES)
+
+# All tests with a Lua that checks itself, where its sources can be had.
+test-asserting:
+	-@sh .ci/deps asserting
+	+@BUILD='$(BUILD)' MAKE='$(MAKE)' sh spec/asserting.sh $(BUILD)/lua-asserting
 
 # Which branches the tests take: all of core/ by the C tests; by the specs, most of the binding.
 covered = find build/coverage -name '*.gcda' -delete 2>/dev/null; \
