@@ -57,8 +57,9 @@ local function applied(fault)
   local lines, became = {}, nil
   source.each_line(source.read(fault.path), function(line, number)
     if number == fault.line then
+      local was = line:sub(fault.from, fault.to)
       line = line:sub(1, fault.from - 1) .. fault.text .. line:sub(fault.to + 1)
-      became = line:match "^%s*(.-)%s*$"
+      became = fault.text == ";" and "without " .. was or line:match "^%s*(.-)%s*$"
     end
     lines[#lines + 1] = line
   end)
