@@ -49,7 +49,8 @@ int main(void)
   const char *why = "enough"; /* cancel(errors.New("enough")) */
   ctx_cancel_cause(c, ctx_cause_new(why, strlen(why), 0, NULL, NULL));
   pthread_join(thread, NULL); /* the worker has seen it, too */
-  printf("worker: %s: %s\n", ctx_strerror(ctx_err(request)), ctx_cause_text(ctx_cause_of(request), NULL));
+  printf("worker: %s: %s\n", ctx_strerror(ctx_err(request)),
+         ctx_cause_text(ctx_cause_of(request), NULL));
   printf("stop: %s\n", ctx_hook_stop(hook) ? "true" : "false"); /* it has run */
 
   ctx_hook_release(hook);
