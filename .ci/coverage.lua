@@ -12,6 +12,10 @@ local source = dofile((arg[0]:match "^(.*/)" or "./") .. "source.lua")
 
 local build = arg[1]
 
+-- A branch that was taken so often may not have been taken at all: a process that ends while its threads run
+-- writes down counts that do not agree.
+local NOISE = 10
+
 -- branches[path][line] = { count of each branch }, over all objects that hold the line.
 local function branches_of(folder)
   local branches = {}
@@ -42,6 +46,13 @@ local function complain(...)
   answer = 1
 end
 
+local function all_happen(counts)
+  for _, count in ipairs(counts) do
+    if count <= NOISE then return false end
+  end
+  return #counts > 0
+end
+
 local function check(folder, percent)
   local all, taken, excused, missing = 0, 0, 0, {}
   local branches = branches_of(folder)
@@ -56,7 +67,7 @@ local function check(folder, percent)
         excused = excused + #counts
       elseif line:find "/%* never: " then
         excused = excused + never
-        if never == 0 then complain("%s:%d: this does happen: %s", path, number, line) end
+        if all_happen(counts) then complain("%s:%d: this does happen: %s", path, number, line) end
       else
         all, taken = all + #counts, taken + #counts - never
         local what = ("%s:%d: %d of %d: %s"):format(path, number, never, #counts, line)

@@ -171,7 +171,7 @@ static void hang_all(struct merge_context *m)
     CTX__LOCK(&up->lock);
     bool live = tree_link_locked(up, &m->member[i]);
     CTX__UNLOCK(&up->lock);
-    if (!live) end_with(c, up);
+    if (!live) end_with(c, up); /* race: it has ended meanwhile */
   }
   deadline_follow(c);
   if (!state_is_done(context_state(c))) return;
