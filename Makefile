@@ -524,7 +524,7 @@ lint-explore:
 
 .PHONY: explore run-explore lint-explore
 
--include $(fuzz_targets:%=%.d) $(patsubst %.o,%.d,$(fuzz_parts) $(core) $(binding) $(host_objects) $(process_objects) $(sim_objects) $(c_programs) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
+-include $(fuzz_targets:%=%.d) $(patsubst %.o,%.d,$(fuzz_parts) $(replay) $(fuzz_names:%=$(BUILD)/obj/spec/fuzz/%.o) $(core) $(binding) $(host_objects) $(process_objects) $(sim_objects) $(c_programs) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
 
 .PHONY: test-machines test-asserting soak-mutation coverage soak-coverage test-memory run-memory fuzz soak-fuzz planted reliability amalgamation docs soak-races soak-simulation conformance examples bench-check bench-latency all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
 .DELETE_ON_ERROR:
