@@ -33,7 +33,8 @@
 
 /* Whether a sanitizer watches: it makes frames larger and everything slower. */
 #if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+  __has_feature(memory_sanitizer)
 #define SANITIZED 1
 #endif
 #endif
