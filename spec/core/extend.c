@@ -17,7 +17,7 @@
 #endif
 
 #ifdef SLOW
-enum { MILLION = 200000, STACK = 512 * 1024, ROUNDS = 20000 / SLOW, TREES = 40 };
+enum { MILLION = 50000, STACK = 512 * 1024, ROUNDS = 20000 / SLOW, TREES = 40 };
 #else
 enum { MILLION = 1000000, STACK = 64 * 1024, ROUNDS = 20000, TREES = 400 };
 #endif

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #ifdef SLOW
-enum { MILLION = 200000, STACK = 512 * 1024, ROUNDS = 20000 / SLOW };
+enum { MILLION = 50000, STACK = 512 * 1024, ROUNDS = 20000 / SLOW };
 #else
 enum { MILLION = 1000000, STACK = 64 * 1024, ROUNDS = 20000 };
 #endif

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #ifdef SLOW
-enum { MILLION = 200000, STACK = 512 * 1024, ROUNDS = 20000 / SLOW, TREES = 60 };
+enum { MILLION = 50000, STACK = 512 * 1024, ROUNDS = 20000 / SLOW, TREES = 60 };
 #else
 enum { MILLION = 1000000, STACK = 64 * 1024, ROUNDS = 20000, TREES = 600 };
 #endif

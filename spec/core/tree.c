@@ -16,7 +16,7 @@
 #include <string.h>
 
 #ifdef SLOW
-enum { MILLION = 200000, STACK = 512 * 1024, STEPS = 60000, ROUNDS = 2 };
+enum { MILLION = 50000, STACK = 512 * 1024, STEPS = 60000, ROUNDS = 2 };
 #else
 enum { MILLION = 1000000, STACK = 64 * 1024, STEPS = 200000, ROUNDS = 4 };
 #endif
