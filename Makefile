@@ -24,7 +24,8 @@
 #   make test-install  tests of what they install
 #   make examples the examples in C, into build/examples
 #   make soak-races  a million rounds of each race of two threads
-#   make bench-check  what it costs to ask a context
+#   make bench    what it costs, beside floors and peers: bench/README.md; QUICK=1; ONLY=W2
+#   make bench-deps  installs the peers
 #   make bench-latency  a table of docs/latency.md
 #   make lint     layers, names, format, static analysis
 #   make clean
@@ -262,7 +263,7 @@ $(with_lua): private flags += -I$(incdir) -Ilua -Ispec/core -Ilua/binding
 $(with_lua): | lua-headers
 
 # Examples in C, where what they need is there; and what is measured.
-ifneq ($(filter run-test run-demo examples bench-latency bench-check,$(MAKECMDGOALS)),)
+ifneq ($(filter run-test run-demo examples bench-latency,$(MAKECMDGOALS)),)
 lualib := $(or $(lualib),$(LUA_LIB),$(shell sh .ci/deps lualib))
 uv     := $(shell pkg-config --libs libuv 2>/dev/null)
 demos  := $(if $(lualib),embed,$(info no library of Lua 5.4 to link: examples/embed.c is skipped; set LUA_LIB)) epoll
@@ -292,8 +293,29 @@ examples: $(shown)
 soak-races: $(BUILD)/process/races
 	ROUNDS=1000000 $<
 
-bench-check: $(BUILD)/bench/check
-	@$< $(LOOPS)
+# The benchmarks: floors, ctx, and the peers that are here.
+BENCH_ROUNDS = $(if $(QUICK),1,7)
+benches := $(patsubst bench/%.c,$(BUILD)/bench/%,$(filter-out bench/latency.c,$(wildcard bench/*.c)))
+libs_libev := -lev
+libs_libuv := -luv
+libs_glib  := $(if $(filter bench,$(MAKECMDGOALS)),$(shell pkg-config --cflags --libs gio-2.0 2>/dev/null))
+links = $(shell echo 'int main(void) { return 0; }' | $(CC) -x c - -o /dev/null $(libs_$1) 2>/dev/null && echo $1)
+ifneq ($(filter bench,$(MAKECMDGOALS)),)
+peers := $(if $(shell command -v go),go) $(call links,libev) $(call links,libuv) $(if $(libs_glib),glib)
+endif
+$(BUILD)/bench/wheel: $(BUILD)/obj/bench/wheel.o $(internal)
+	@mkdir -p $(@D)
+	$(quiet)$(compile) $(LDFLAGS) -o $@ $^
+$(peers:%=$(BUILD)/bench/%): bench/bench.h
+$(BUILD)/bench/go: $(wildcard bench/peers/go/*)
+	cd bench/peers/go && GOFLAGS=-mod=mod GOPROXY=off go build -o '$(abspath $@)' .
+$(BUILD)/bench/libev $(BUILD)/bench/libuv $(BUILD)/bench/glib: $(BUILD)/bench/%: bench/peers/%.c
+	@mkdir -p $(@D)
+	$(quiet)$(CC) -O2 -g -o $@ $< $(libs_$*)
+bench: $(benches) $(peers:%=$(BUILD)/bench/%) $(module)
+	@LUA='$(lua)' $(lua) bench/run.lua $(BUILD) $(BENCH_ROUNDS) $(if $(QUICK),QUICK,$(ONLY))
+bench-deps:
+	@sh .ci/deps bench
 
 bench-latency: $(BUILD)/bench/latency
 	@$< $(SAMPLES)
@@ -389,15 +411,15 @@ test-host: $(hosts) $(jumps)
 
 c_files := $(wildcard core/*.[ch] lua/*.h lua/binding/*.[ch] spec/*.c spec/core/*.[ch] spec/host/*.[ch] spec/process/*.[ch] spec/sim/*.[ch] \
   spec/fuzz/*.[ch] \
-  examples/*.c examples/guide/*.c bench/*.c)
+  examples/*.c examples/guide/*.c bench/*.[ch])
 no_uv = $(if $(shell pkg-config --exists libuv && echo yes),,examples/libuv.c)
 
 run-lint:
 	$(lua) .ci/layers.lua
 	$(lua) .ci/names.lua
 	$(lua) .ci/skips.lua
-	luacheck --quiet lua spec examples .ci
-	clang-format --dry-run -Werror $(c_files)
+	luacheck --quiet lua spec examples bench .ci
+	clang-format --dry-run -Werror $(c_files) $(wildcard bench/peers/*.c)
 	@if command -v clang-tidy >/dev/null; then \
 	  echo clang-tidy; mkdir -p $(BUILD); \
 	  printf '%s\n' $(filter-out $(no_uv),$(filter %.c,$(c_files))) | \
@@ -526,6 +548,6 @@ lint-explore:
 
 -include $(fuzz_targets:%=%.d) $(patsubst %.o,%.d,$(fuzz_parts) $(replay) $(fuzz_names:%=$(BUILD)/obj/spec/fuzz/%.o) $(core) $(binding) $(host_objects) $(process_objects) $(sim_objects) $(c_programs) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
 
-.PHONY: test-machines test-asserting soak-mutation coverage soak-coverage test-memory run-memory fuzz soak-fuzz planted reliability amalgamation docs soak-races soak-simulation conformance examples bench-check bench-latency all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
+.PHONY: test-machines test-asserting soak-mutation coverage soak-coverage test-memory run-memory fuzz soak-fuzz planted reliability amalgamation docs soak-races soak-simulation conformance examples bench bench-deps bench-latency all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:

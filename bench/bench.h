@@ -76,9 +76,12 @@ static inline int64_t bench_later(uint64_t *state)
   return 1000000000 + (int64_t)(bench_random(state) % 3599000000000u);
 }
 
-static inline void bench_line(const char *peer, const char *workload, const char *metric, double value)
+/* The one that is run. */
+static const char *bench_workload;
+
+static inline void bench_line(const char *peer, const char *metric, double value)
 {
-  printf("%s\t%s\t%s\t%.3f\n", peer, workload, metric, value);
+  printf("%s\t%s\t%s\t%.3f\n", peer, bench_workload, metric, value);
 }
 
 static inline long bench_size(const char *text)
@@ -93,11 +96,12 @@ static inline long bench_size(const char *text)
 static inline int bench_main(const char *peer, const struct workload *table, int argc, char **argv)
 {
   if (argc == 2) {
+    bench_workload = argv[1];
     size_t length = strcspn(argv[1], "-");
     for (const struct workload *w = table; w->name != NULL; w++) {
       if (strncmp(w->name, argv[1], length) != 0 || w->name[length] != '\0') continue;
       double value = w->run(argv[1][length] == '-' ? bench_size(argv[1] + length + 1) : 0);
-      bench_line(peer, argv[1], w->metric, value);
+      bench_line(peer, w->metric, value);
       return 0;
     }
   }

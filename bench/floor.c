@@ -365,10 +365,12 @@ static double wake(long n)
 }
 
 static const struct workload workloads[] = {
-  {"W1", come_and_go, "ns"}, {"W2", come_and_go_timed, "ns"}, {"W3", load, "ns"},
-  {"W4", wide, "ns"},        {"W5", deep, "ns"},              {"W6", walk, "ns"},
-  {"W7i", insert, "ns"},     {"W7c", in_order, "ns"},         {"W7r", at_random, "ns"},
-  {"W8p", one_parent, "x"},  {"W8o", own_parents, "x"},       {"W9", wake, "ns"},
+  {"W1", come_and_go, "ns"}, {"W2", come_and_go_timed, "ns"},
+  {"W3", load, "ns"},        {"W4", wide, "ns"},
+  {"W5", deep, "ns"},        {"W6", walk, "ns"},
+  {"W7i", insert, "ns"},     {"W7c", in_order, "ns"},
+  {"W7r", at_random, "ns"},  {"W8p", one_parent, "x"},
+  {"W8o", own_parents, "x"}, {"W9", wake, "ns"},
   {NULL, NULL, NULL}};
 
 int main(int argc, char **argv)

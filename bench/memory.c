@@ -34,7 +34,7 @@ static double resident(void)
   return (double)pages * (double)sysconf(_SC_PAGESIZE);
 }
 
-static double bytes(const char *workload, int64_t timeout_ns)
+static double bytes(int64_t timeout_ns)
 {
   ctx_engine *e = ctx_engine_open(&(ctx_engine_options){.alloc = take, .free = give});
   ctx_context *parent = ctx_with_cancel(ctx_engine_background(e));
@@ -44,7 +44,7 @@ static double bytes(const char *workload, int64_t timeout_ns)
   double before = resident();
   for (long i = 0; i < MANY; i++)
     all[i] = timeout_ns ? ctx_with_timeout(parent, timeout_ns) : ctx_with_cancel(parent);
-  bench_line("ctx", workload, "resident", (resident() - before) / MANY);
+  bench_line("ctx", "resident", (resident() - before) / MANY);
   double each = (double)(asked - asked_before) / MANY;
   for (long i = 0; i < MANY; i++) ctx_release(all[i]);
   ctx_release(parent);
@@ -56,13 +56,13 @@ static double bytes(const char *workload, int64_t timeout_ns)
 static double of_child(long n)
 {
   (void)n;
-  return bytes("Mc", 0);
+  return bytes(0);
 }
 
 static double of_deadline(long n)
 {
   (void)n;
-  return bytes("Md", CTX_SECONDS(3600));
+  return bytes(CTX_SECONDS(3600));
 }
 
 static const struct workload workloads[] = {

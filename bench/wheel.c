@@ -93,9 +93,9 @@ static double fire(long n)
   }
   cpu = bench_clock(CLOCK_PROCESS_CPUTIME_ID) - cpu;
   qsort(late, (size_t)n, sizeof *late, by_size);
-  bench_line("ctx", "W7f", "p50 us", (double)late[n / 2] / 1e3);
-  bench_line("ctx", "W7f", "p99 us", (double)late[n * 99 / 100] / 1e3);
-  bench_line("ctx", "W7f", "max us", (double)late[n - 1] / 1e3);
+  bench_line("ctx", "p50 us", (double)late[n / 2] / 1e3);
+  bench_line("ctx", "p99 us", (double)late[n * 99 / 100] / 1e3);
+  bench_line("ctx", "max us", (double)late[n - 1] / 1e3);
   ctx_engine_close(e);
   return (double)cpu / (double)n;
 }

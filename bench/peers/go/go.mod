@@ -1,0 +1,3 @@
+module ctx/bench/peers/go
+
+go 1.19
