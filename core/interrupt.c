@@ -16,14 +16,16 @@ static bool enter(ctx_engine *e)
 
 static void leave(ctx_engine *e)
 {
-  if (CTX__SUB_RELEASE(&e->asking, 1) == ASKING_OVER + 1) CTX__WAKE_FROM_SIGNAL(&e->asking);
+  uint32_t before = CTX__SUB_RELEASE(&e->asking, 1);
+  if (before == ASKING_OVER + 1) CTX__WAKE_FROM_SIGNAL(&e->asking); /* race: with the close */
 }
 
 void interrupt_close(ctx_engine *e)
 {
   uint32_t asking = CTX__LOAD(&e->asking);
   while (!CTX__CAS(&e->asking, &asking, asking + ASKING_OVER)) continue; /* race: for the word */
-  while ((asking = CTX__LOAD(&e->asking)) != ASKING_OVER) CTX__WAIT(&e->asking, asking, INT64_MAX);
+  while ((asking = CTX__LOAD(&e->asking)) != ASKING_OVER)                /* race: with who asks */
+    CTX__WAIT(&e->asking, asking, INT64_MAX);
 }
 
 static bool has_driver(ctx_engine *e)

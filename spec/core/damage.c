@@ -132,7 +132,7 @@ TEST(also)
 /* ---- an engine ---------------------------------------------------------------------- */
 
 static struct world world;
-static ctx_context *up, *child, *outlives, *lone;
+static ctx_context *up, *child, *beside, *outlives, *lone;
 static ctx_timer timer;
 
 static void no_timer(ctx_timer *t, void *arg)
@@ -147,6 +147,7 @@ static void open_engine(void)
   ctx_context *background = manual(&world);
   up = ctx_with_cancel(background);
   child = ctx_with_timeout(up, CTX_MS(1));
+  beside = ctx_with_cancel(up);
   outlives = ctx_with_grace(child, CTX_MS(1));
   lone = ctx_with_timeout(background, CTX_MS(1));
   ctx_timer_init(&timer, world.engine, no_timer, NULL);
@@ -160,6 +161,7 @@ static void close_engine(void)
   ctx_timer_disarm(&timer);
   ctx_release(outlives);
   ctx_release(lone);
+  ctx_release(beside);
   ctx_release(child);
   ctx_release(up);
   world_close(&world);
