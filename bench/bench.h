@@ -70,6 +70,23 @@ static inline uint32_t *bench_shuffle(long n)
   return order;
 }
 
+static inline int bench_by_size(const void *a, const void *b)
+{
+  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+  return (x > y) - (x < y);
+}
+
+static inline void bench_sort(int64_t *samples, long n)
+{
+  qsort(samples, (size_t)n, sizeof *samples, bench_by_size);
+}
+
+/* How often a tree of 'n' is ended: small ones often, so that the clock's own time does not count. */
+static inline long bench_rounds(long n)
+{
+  return n < 100000 ? 200000 / n : 1;
+}
+
 /* A deadline of W7: 1 s to 1 h from now. */
 static inline int64_t bench_later(uint64_t *state)
 {
@@ -82,6 +99,15 @@ static const char *bench_workload;
 static inline void bench_line(const char *peer, const char *metric, double value)
 {
   printf("%s\t%s\t%s\t%.3f\n", peer, bench_workload, metric, value);
+}
+
+/* How late 'n' timers were; sorts them. */
+static inline void bench_lateness(const char *peer, int64_t *late, long n)
+{
+  bench_sort(late, n);
+  bench_line(peer, "p50 us", (double)late[n / 2] / 1e3);
+  bench_line(peer, "p99 us", (double)late[n * 99 / 100] / 1e3);
+  bench_line(peer, "max us", (double)late[n - 1] / 1e3);
 }
 
 static inline long bench_size(const char *text)

@@ -219,16 +219,11 @@ static double load(long n)
 
 /* ---- W4, W5 ------------------------------------------------------------------------------- */
 
-static long rounds_of(long n)
-{
-  return n < 100000 ? 200000 / n : 1;
-}
-
 static double wide(long n)
 {
   struct object **all = bench_need(malloc((size_t)n * sizeof *all)), top;
   int64_t took = 0;
-  for (long round = 0; round < rounds_of(n); round++) {
+  for (long round = 0; round < bench_rounds(n); round++) {
     put(&top, NULL);
     for (long i = 0; i < n; i++) all[i] = new_object(&top);
     int64_t begun = bench_now();
@@ -239,14 +234,14 @@ static double wide(long n)
     for (long i = 0; i < n; i++) free(all[i]);
   }
   free(all);
-  return (double)took / (double)(n * rounds_of(n));
+  return (double)took / (double)(n * bench_rounds(n));
 }
 
 static double deep(long n)
 {
   struct object **all = bench_need(malloc((size_t)n * sizeof *all)), top;
   int64_t took = 0;
-  for (long round = 0; round < rounds_of(n); round++) {
+  for (long round = 0; round < bench_rounds(n); round++) {
     struct object *o = put(&top, NULL);
     for (long i = 0; i < n; i++) o = all[i] = new_object(o);
     int64_t begun = bench_now();
@@ -260,7 +255,7 @@ static double deep(long n)
     for (long i = 0; i < n; i++) free(all[i]);
   }
   free(all);
-  return (double)took / (double)(n * rounds_of(n));
+  return (double)took / (double)(n * bench_rounds(n));
 }
 
 /* ---- W6 ------------------------------------------------------------------------------------ */
@@ -340,12 +335,6 @@ static void *waiter(void *arg)
   return arg;
 }
 
-static int by_size(const void *a, const void *b)
-{
-  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-  return (x > y) - (x < y);
-}
-
 static double wake(long n)
 {
   (void)n;
@@ -360,7 +349,7 @@ static double wake(long n)
   }
   pthread_join(thread, NULL);
   for (int i = 0; i < WAKES; i++) took[i] = woken[i] - took[i];
-  qsort(took, WAKES, sizeof *took, by_size);
+  bench_sort(took, WAKES);
   return (double)took[WAKES / 2];
 }
 

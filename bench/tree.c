@@ -22,16 +22,10 @@ static double come_and_go(long n)
   return (double)took / TIMES;
 }
 
-/* Small trees are ended many times, so that the clock's own time does not count. */
-static long rounds_of(long n)
-{
-  return n < 100000 ? 200000 / n : 1;
-}
-
 static double end_of(long n, ctx_context **all, ctx_context *(*make)(ctx_context **all, long n))
 {
   int64_t took = 0;
-  long rounds = rounds_of(n);
+  long rounds = bench_rounds(n);
   for (long round = 0; round < rounds; round++) {
     ctx_context *top = make(all, n);
     int64_t begun = bench_now();

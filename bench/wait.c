@@ -22,12 +22,6 @@ static void *waiter(void *arg)
   return NULL;
 }
 
-static int by_size(const void *a, const void *b)
-{
-  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-  return (x > y) - (x < y);
-}
-
 /* The median. */
 static double wake(long n)
 {
@@ -45,7 +39,7 @@ static double wake(long n)
   pthread_join(thread, NULL);
   for (int i = 0; i < TIMES; i++) took[i] = woken[i] - took[i];
   for (int i = 0; i < TIMES; i++) ctx_release(all[i]);
-  qsort(took, TIMES, sizeof *took, by_size);
+  bench_sort(took, TIMES);
   return (double)took[TIMES / 2];
 }
 

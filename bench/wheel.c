@@ -65,12 +65,6 @@ static void on_time(ctx_timer *t, void *arg)
   late[fired++] = bench_now() - *(int64_t *)arg;
 }
 
-static int by_size(const void *a, const void *b)
-{
-  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-  return (x > y) - (x < y);
-}
-
 /* Timers of the host over the next 2 s, beginning in half a second. Answers the processor's time
  * for each, and prints how late they were. */
 static double fire(long n)
@@ -92,10 +86,7 @@ static double fire(long n)
     ctx_engine_poll(e);
   }
   cpu = bench_clock(CLOCK_PROCESS_CPUTIME_ID) - cpu;
-  qsort(late, (size_t)n, sizeof *late, by_size);
-  bench_line("ctx", "p50 us", (double)late[n / 2] / 1e3);
-  bench_line("ctx", "p99 us", (double)late[n * 99 / 100] / 1e3);
-  bench_line("ctx", "max us", (double)late[n - 1] / 1e3);
+  bench_lateness("ctx", late, n);
   ctx_engine_close(e);
   return (double)cpu / (double)n;
 }

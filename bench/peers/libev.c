@@ -66,12 +66,6 @@ static void on_time(struct ev_loop *l, ev_timer *t, int events)
   late[fired++] = bench_now() - *(int64_t *)t->data;
 }
 
-static int by_size(const void *a, const void *b)
-{
-  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-  return (x > y) - (x < y);
-}
-
 static double fire(long n)
 {
   ev_timer *all = bench_need(calloc((size_t)n, sizeof *all));
@@ -89,10 +83,7 @@ static double fire(long n)
   int64_t cpu = bench_clock(CLOCK_PROCESS_CPUTIME_ID);
   ev_run(loop, 0);
   cpu = bench_clock(CLOCK_PROCESS_CPUTIME_ID) - cpu;
-  qsort(late, (size_t)n, sizeof *late, by_size);
-  bench_line("libev", "p50 us", (double)late[n / 2] / 1e3);
-  bench_line("libev", "p99 us", (double)late[n * 99 / 100] / 1e3);
-  bench_line("libev", "max us", (double)late[n - 1] / 1e3);
+  bench_lateness("libev", late, n);
   return (double)cpu / (double)n;
 }
 

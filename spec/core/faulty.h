@@ -5,13 +5,14 @@
  * the test itself calls, too. One function at a time fails: at its n-th call from fail() on,
  * once or ever after.
  *
- * Knows the operating system.
+ * Knows futex.h and the operating system.
  */
 #ifndef CTX_FAULTY_H
 #define CTX_FAULTY_H
 
+#include "futex.h"
+
 #include <errno.h>
-#include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -173,14 +174,6 @@ int __wrap_fcntl(int fd, int command, ...)
   return fails(FAULT_FCNTL) ? -1 : __real_fcntl(fd, command, arg);
 }
 
-static inline bool is_futex(long number)
-{
-#ifdef SYS_futex_time64
-  if (number == SYS_futex_time64) return true;
-#endif
-  return number == SYS_futex;
-}
-
 /* A futex: whoever would sleep is woken for nothing. To wake cannot fail. */
 long __real_syscall(long number, ...);
 long __wrap_syscall(long number, ...);
@@ -191,8 +184,7 @@ long __wrap_syscall(long number, ...)
   va_start(rest, number);
   for (int i = 0; i < 6; i++) a[i] = va_arg(rest, long);
   va_end(rest);
-  bool sleeps = is_futex(number) && (a[1] & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET;
-  if (sleeps && fails(FAULT_SLEEP)) return -1;
+  if (is_futex_sleep(number, a[1]) && fails(FAULT_SLEEP)) return -1;
   return __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 

@@ -5,9 +5,7 @@
  */
 #define _GNU_SOURCE 1
 
-#include "poller.h"
-
-#include "world.h"
+#include "watched.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,29 +18,6 @@
 
 enum { PIPES = 100 };
 
-struct bench {
-  struct mailbox *box;
-  struct poller *poller;
-  int ends[2];
-};
-
-/* One who waits. */
-struct sleeper {
-  struct list_link link;
-  struct list *row;
-};
-
-static int woken;
-
-static void wake(struct list *row)
-{
-  struct list_link *k;
-  while ((k = list_pop(row)) != NULL) {
-    LIST_ELEMENT(k, struct sleeper, link)->row = NULL;
-    woken++;
-  }
-}
-
 static int64_t now(void)
 {
   struct timespec t;
@@ -50,37 +25,10 @@ static int64_t now(void)
   return CTX_SECONDS((int64_t)t.tv_sec) + t.tv_nsec;
 }
 
-static void open_bench(struct bench *b)
-{
-  woken = 0;
-  b->box = need(mailbox_new());
-  b->poller = need(poller_new(b->box));
-  if (pipe(b->ends) != 0) abort();
-}
-
-static void close_bench(struct bench *b)
-{
-  poller_free(b->poller);
-  mailbox_release(b->box);
-  if (b->ends[0] >= 0) close(b->ends[0]);
-  if (b->ends[1] >= 0) close(b->ends[1]);
-}
-
-static void watch(struct bench *b, struct sleeper *s, int fd, unsigned modes)
-{
-  s->row = need(poller_watch(b->poller, fd, modes));
-  list_append(s->row, &s->link);
-}
-
 static void leave(struct sleeper *s)
 {
   if (s->row != NULL) list_remove(s->row, &s->link);
   s->row = NULL;
-}
-
-static void ping(const struct bench *b)
-{
-  if (write(b->ends[1], "x", 1) != 1) abort();
 }
 
 static void fill(const struct bench *b)

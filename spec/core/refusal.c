@@ -7,12 +7,10 @@
 #define _GNU_SOURCE 1
 
 #include "key.h"
-#include "mailbox.h"
-#include "poller.h"
 
 #include "faulty.h"
 #include "system.h"
-#include "world.h"
+#include "watched.h"
 
 #include <limits.h>
 
@@ -27,61 +25,11 @@ enum { PORTABLE = false };
 #define FAULT_BELL FAULT_TIMER
 #endif
 
-struct bench {
-  struct mailbox *box;
-  struct poller *poller;
-  int ends[2]; /* of a pipe */
-};
-
-/* One who waits. */
-struct sleeper {
-  struct list_link link;
-  struct list *row;
-};
-
-static int woken;
-
-static void wake(struct list *row)
-{
-  struct list_link *k;
-  while ((k = list_pop(row)) != NULL) {
-    LIST_ELEMENT(k, struct sleeper, link)->row = NULL;
-    woken++;
-  }
-}
-
-static void open_bench(struct bench *b)
-{
-  woken = 0;
-  b->box = need(mailbox_new());
-  b->poller = need(poller_new(b->box));
-  if (pipe(b->ends) != 0) abort();
-}
-
-static void close_bench(struct bench *b)
-{
-  poller_free(b->poller);
-  mailbox_release(b->box);
-  close(b->ends[0]);
-  close(b->ends[1]);
-}
-
-static void watch(struct bench *b, struct sleeper *s, unsigned modes)
-{
-  s->row = need(poller_watch(b->poller, b->ends[0], modes));
-  list_append(s->row, &s->link);
-}
-
-static void ping(const struct bench *b)
-{
-  CHECK_INT(write(b->ends[1], "x", 1), 1);
-}
-
 /* Who waits for the pipe is told as ever. */
 static void goes_on(struct bench *b)
 {
   struct sleeper s;
-  watch(b, &s, POLL_READ);
+  watch(b, &s, b->ends[0], POLL_READ);
   ping(b);
   woken = 0;
   poller_wait(b->poller, CTX_NEVER, wake);
@@ -200,8 +148,8 @@ TEST(not_asked_anew)
   struct bench b;
   struct sleeper reads, writes;
   open_bench(&b);
-  watch(&b, &reads, POLL_READ);
-  watch(&b, &writes, POLL_WRITE); /* which this end never is */
+  watch(&b, &reads, b.ends[0], POLL_READ);
+  watch(&b, &writes, b.ends[0], POLL_WRITE); /* which this end never is */
   ping(&b);
   fail(FAULT_WATCH, 1, true);
   poller_wait(b.poller, CTX_NEVER, wake);
@@ -235,7 +183,7 @@ TEST(looks)
 static void in_child(struct bench *b)
 {
   struct sleeper s;
-  watch(b, &s, POLL_READ);
+  watch(b, &s, b->ends[0], POLL_READ);
   fflush(stdout);
   pid_t child = fork();
   if (child == 0) {

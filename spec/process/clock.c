@@ -5,9 +5,9 @@
  * counter of 32 bits would wrap. What lies beyond must come as ever. Where that is not permitted, it is
  * skipped. The linker puts the functions below in the place of those of the same names (--wrap).
  */
+#include "futex.h"
 #include "process.h"
 
-#include <linux/futex.h>
 #include <stdarg.h>
 #include <sys/timerfd.h>
 
@@ -70,7 +70,7 @@ long __wrap_syscall(long number, ...)
   va_start(rest, number);
   for (int i = 0; i < 6; i++) a[i] = va_arg(rest, long);
   va_end(rest);
-  bool is_sleep = number == SYS_futex && (a[1] & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET;
+  bool is_sleep = is_futex_sleep(number, a[1]);
   if (is_sleep) __atomic_fetch_add(&sleeps, 1, __ATOMIC_RELAXED);
   if (is_sleep && (a[1] & FUTEX_CLOCK_REALTIME)) note_clock(CLOCK_REALTIME);
   return __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
