@@ -2,7 +2,7 @@
  * check - what is true of an engine at which nobody works
  *
  * For tests, which damage it and want to be told (spec/core/damage.c). It reaches the contexts that
- * are armed; what it says of one holds for every linked context, but the others cannot be found.
+ * are armed: an engine knows no others.
  */
 #include "platform.h"
 
@@ -54,13 +54,13 @@ static const char *check_wish(const struct wheel_entry *entry)
   if (entry->tag != ENTRY_CONTEXT) return NULL;
   struct deadline_context *d = LIST_ELEMENT(entry, struct deadline_context, wish);
   ctx_context *c = &d->context;
-  const struct node *up = node_up(&c->node);
+  struct node *up = node_up(&c->node);
   int64_t deadline_ns = CTX__LOAD(&c->deadline_ns);
   if (state_is_done(context_state(c))) return "a context that is done is armed";
   if (deadline_ns != d->own_ns) return "a context is armed, and another deadline is in force";
   if (entry->deadline_ns < deadline_ns) return "a context is armed too early";
   if (up == NULL || c->node.kind == NODE_GRACE) return NULL;
-  if (CTX__LOAD(&context_of_node(node_up(&c->node))->deadline_ns) < deadline_ns)
+  if (CTX__LOAD(&context_of_node(up)->deadline_ns) < deadline_ns)
     return "a context has a later deadline than what it hangs on";
   return check_place(c, up);
 }

@@ -386,8 +386,6 @@ static const char *check_slot(const struct wheel *w, unsigned place, const struc
   return NULL;
 }
 
-typedef const char *wheel_also(const struct wheel_entry *e);
-
 /* Walks the list of 'place' and adds its length to '*count'. */
 static const char *check_list(const struct wheel *w, unsigned place, wheel_also *also,
                               size_t *count)

@@ -116,6 +116,7 @@ void wheel_unpop(struct wheel *w, struct wheel_entry *e);
 
 /* For tests: walks every slot and bit; NULL, or a sentence about what is broken. 'also', which may
  * be NULL, is asked the same about each entry. */
-const char *wheel_check(const struct wheel *w, const char *(*also)(const struct wheel_entry *e));
+typedef const char *wheel_also(const struct wheel_entry *e);
+const char *wheel_check(const struct wheel *w, wheel_also *also);
 
 #endif
