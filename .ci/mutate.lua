@@ -73,7 +73,7 @@ local function sh(format, ...)
 end
 
 local function make(goals, flags)
-  return sh("make -s -j2 CC=gcc CFLAGS=-O2 CPPFLAGS=-DSLOW=1 %s %s", flags or "", goals)
+  return sh("make -s -j2 CC=gcc CFLAGS=-O2 CPPFLAGS=-DSLOW=10 %s %s", flags or "", goals)
 end
 
 local function names(folder)
