@@ -48,6 +48,7 @@ count() {
 run() {
   name=$1
   shift
+  began=$(date +%s)
   $limit "$@" >"$log" 2>&1 </dev/null
   status=$?
   ok=$(count ok) bad=$(count 'not ok') skip=$(count skip)
@@ -58,6 +59,8 @@ run() {
   [ $specs = no ] || grep -E '^(ok|not ok|skip) - ' "$log" | sed "s/^/$language /" >>"$results"
   printf '%-14s %4d ok' "$name" "$ok"
   [ $skip = 0 ] || printf ', %d skipped' $skip
+  took=$(($(date +%s) - began))
+  [ $took -lt 5 ] || printf ', %d s' $took
   [ $bad = 0 ] || printf ', %d NOT OK:' $bad
   echo
   [ $skip = 0 ] || grep '^skip - ' "$log"
@@ -74,7 +77,7 @@ fixed=
 # that children inherit nothing.
 lua_command() {
   file=$(command -v "$LUA")
-  how=${PRELOAD:+env LD_PRELOAD=$PRELOAD}
+  how="${RUNNER-} ${PRELOAD:+env LD_PRELOAD=$PRELOAD}"
   if [ "${SAN-}" = thread ]; then
     loader=$(readelf -l "$file" | sed -n 's/.*interpreter: \(.*\)]$/\1/p')
     by_loader="$fixed $loader --preload $PRELOAD"

@@ -418,8 +418,8 @@ static void *run_guest(void *arg)
           "local below = root:with_timeout(1000)\n"
           "assert(root:wait())\n"
           "assert(select(2, t:join()) == ctx.CANCELED and select(2, u:join()) == ctx.CANCELED)\n"
+          "while #log == 0 do ctx.yield() end\n" /* the walk of the cancel is over */
           "assert(below:err() == ctx.CANCELED)\n"
-          "while #log == 0 do ctx.yield() end\n"
           "root = nil\n");
   close_empty(L);
   return NULL;
