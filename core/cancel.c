@@ -62,22 +62,21 @@ static void leave_merges(struct list *merges, struct list *dead)
   }
 }
 
-/* Ends all below 'c', which is done; the walk lock is held. */
+/* Ends all below 'c', which is done, and locked until the walk goes down; the walk lock is held. */
 static void end_below(ctx_context *c, struct hook_batch *batch, struct list *dead)
 {
-  struct node *n = &c->node;
-  struct tree_rest rest;
-  tree_rest_init(&rest);
-  while ((n = tree_next(&c->node, n, &rest)) != NULL) {
-    node_inherit(n, node_origin(&c->node));
+  struct node *n, *origin = node_origin(&c->node);
+  struct tree_walk walk;
+  tree_walk_from(&walk, &c->node);
+  while ((n = tree_next(&walk)) != NULL) {
+    node_inherit(n, origin);
     hook_collect_locked(context_of_node(n), batch);
     listener_leave(context_of_node(n));
     disarm(context_of_node(n));
-    CTX__UNLOCK(&n->lock);
   }
-  leave_merges(&rest.merges, &rest.dead);
-  spare(c, &rest.spared, &rest.dead);
-  *dead = rest.dead;
+  leave_merges(&walk.rest.merges, &walk.rest.dead);
+  spare(c, &walk.rest.spared, &walk.rest.dead);
+  *dead = walk.rest.dead;
 }
 
 /* All below 'c', which has ended, is done as well: its place for children is free. */
@@ -108,10 +107,11 @@ static bool end_tree(ctx_context *c, const struct ending *end, struct hook_batch
     hook_collect_locked(c, batch);
     listener_leave(c);
   }
-  CTX__UNLOCK(&c->node.lock);
   if (live && walk) {
-    end_below(c, batch, dead);
+    end_below(c, batch, dead); /* unlocks it */
     keep_site(c, end->site);
+  } else {
+    CTX__UNLOCK(&c->node.lock);
   }
   if (live) disarm(c); /* last: to the driver something is due until all hooks lie in its queue */
   if (walk) tree_walk_end(tree);

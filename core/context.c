@@ -37,16 +37,20 @@ void context_unlink(ctx_context *c)
 }
 
 /* Takes what can end out of all that may still find it: its up, and the wheel. A
- * done one is in neither: who ended it saw to that, with a reference in his hands. */
+ * done one is in neither: who ended it saw to that, with a reference in his hands, or its lock. */
 static void disappear(ctx_context *c)
 {
-  if (state_is_done(context_state(c))) {
-    if (!c->node.inherited) ctx_cause_release(c->node.end.cause);
-  } else {
+  if (!state_is_done(context_state(c))) {
     context_unlink(c);
     listener_leave(c);
     if (context_has_wish(c)) engine_disarm(c->engine, &deadline_context_of(c)->wish);
   }
+  tree_leave(&c->engine->tree, &c->node);
+}
+
+static void drop_causes(ctx_context *c)
+{
+  if (state_is_done(context_state(c)) && !c->node.inherited) ctx_cause_release(c->node.end.cause);
   if (context_has_wish(c)) ctx_cause_release(deadline_context_of(c)->cause);
 }
 
@@ -78,12 +82,14 @@ static void leave_members(struct merge_context *m, struct list *dead)
 /* Further parents that go with it are put into 'dead'. */
 static void context_free(ctx_context *c, struct list *dead)
 {
+  bool ends = node_can_end(&c->node);
+  if (ends) disappear(c);
   annex_drop(c);
   if (c->node.kind == NODE_BACKGROUND || c->node.kind == NODE_TODO) {
     free_root(c);
     return;
   }
-  if (node_can_end(&c->node)) disappear(c);
+  if (ends) drop_causes(c);
   if (c->node.kind == NODE_MERGE) leave_members(merge_context_of(c), dead);
   if (c->node.kind == NODE_VALUE) drop_value(as_value(c));
   engine_count(c->engine, COUNT_CONTEXTS, -1);

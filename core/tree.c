@@ -114,66 +114,131 @@ void tree_join(struct tree *t)
   CTX__UNLOCK(&t->walk);
 }
 
-void tree_rest_init(struct tree_rest *rest)
+void tree_leave(struct tree *t, struct node *n)
 {
-  list_init(&rest->dead);
-  list_init(&rest->merges);
-  list_init(&rest->spared);
-}
-
-/* Pops children of 'at' up to the first that is not being freed, and retains it. One that is to
- * be spared hangs on nothing from now on. */
-static struct node *pop_child(struct node *at)
-{
-  struct node *child = NULL;
-  CTX__LOCK(&at->lock);
-  struct list_link *k;
-  while (child == NULL && (k = list_pop(&at->children)) != NULL) {
-    struct node *n = LIST_ELEMENT(k, struct node, sibling), *hung = node_hung(n);
-    if (n->kind == NODE_GRACE) n->pinned = 1;
-    if (node_retain_unless_dead(hung)) child = hung;
-  }
-  CTX__UNLOCK(&at->lock);
-  return child;
-}
-
-/* The node that the walk has come from to 'n'. */
-static struct node *way_back(struct node *n)
-{
-  if (n->kind != NODE_MERGE) return node_up(n);
-  struct node *via = n->via;
-  n->sibling.next = n->sibling.prev = NULL;
-  return via;
-}
-
-/* Locks 'n', to which the walk comes from 'at'. False: it is done, or to be spared; then it has
- * no children, or their walk would be this one. */
-static bool enter(struct node *n, struct node *at)
-{
-  if (n->kind == NODE_GRACE) return false;
+  if (CTX__LOAD(&t->walking) == 0) return;
   CTX__LOCK(&n->lock);
-  bool live = !done_locked(n);
-  if (live && n->kind == NODE_MERGE) n->via = at;
-  if (!live) CTX__UNLOCK(&n->lock);
-  return live;
+  CTX__UNLOCK(&n->lock);
 }
 
-struct node *tree_next(struct node *root, struct node *at, struct tree_rest *rest)
+/* How many children without children are ended before others get at the lock of their up. */
+enum { LEAVES_AT_ONCE = 64 };
+
+void tree_walk_from(struct tree_walk *w, struct node *root)
+{
+  *w = (struct tree_walk){.root = root, .at = root, .held = true};
+  list_init(&w->rest.dead);
+  list_init(&w->rest.merges);
+  list_init(&w->rest.spared);
+}
+
+/* The walk is to come back to 'n', which is locked. One that has children is held by them. */
+static void hold(struct tree_walk *w, struct node *n)
+{
+  if (w->held) return;
+  node_retain(n);
+  n->via = w->back;
+  w->held = true;
+}
+
+/* Unlocks 'n', to which the walk does not come back; below a merge, others may still wait for it. */
+static void leave(struct tree_walk *w, struct node *n, bool held)
+{
+  bool give_up = held && n != w->root;
+  if (give_up) n->via = NULL;
+  CTX__UNLOCK(&n->lock);
+  if (!give_up) return;
+  if (n->kind == NODE_MERGE)
+    list_append(&w->rest.merges, &n->sibling);
+  else if (!node_release_unless_last(n))
+    list_append(&w->rest.dead, &n->sibling);
+}
+
+/* Unlocks the node over 'at', which has children: all below 'at' comes first. */
+static void descend(struct tree_walk *w)
+{
+  struct node *over = w->over;
+  if (list_empty(&over->children)) {
+    leave(w, over, w->held);
+  } else {
+    hold(w, over);
+    w->back = over;
+    CTX__UNLOCK(&over->lock);
+  }
+  w->over = NULL;
+  w->held = w->at->kind == NODE_MERGE;
+  if (w->held) w->at->via = w->back;
+}
+
+/* From 'at', which has no children, to the one over it, which is locked still. */
+static void ascend(struct tree_walk *w)
+{
+  struct node *over = w->over;
+  leave(w, w->at, w->at->kind == NODE_MERGE);
+  w->at = over;
+  w->over = NULL;
+  if (++w->leaves % LEAVES_AT_ONCE != 0 || list_empty(&over->children)) return;
+  hold(w, over);
+  CTX__UNLOCK(&over->lock);
+  CTX__LOCK(&over->lock);
+}
+
+/* From 'at', which has no child left, to where there may be more. False: there is not. */
+static bool go_back(struct tree_walk *w)
+{
+  leave(w, w->at, w->held);
+  w->at = w->back;
+  if (w->at == NULL) return false;
+  CTX__LOCK(&w->at->lock);
+  w->held = true;
+  w->back = w->at != w->root ? w->at->via : NULL;
+  return true;
+}
+
+/* 'n' of NODE_GRACE, which was popped, hangs on nothing from now on. */
+static void pass_by(struct tree_walk *w, struct node *n)
+{
+  n->pinned = 1;
+  if (node_retain_unless_dead(n)) list_append(&w->rest.spared, &n->sibling);
+}
+
+/* Pops children of 'at' up to the first that is live, and locks it. One that is done has no
+ * children, or their walk would be this one. */
+static struct node *pop_child(struct tree_walk *w)
+{
+  struct list *children = &w->at->children;
+  struct list_link *k;
+  while ((k = list_pop(children)) != NULL) {
+    struct node *child = node_hung(LIST_ELEMENT(k, struct node, sibling));
+    if (child->kind == NODE_GRACE) {
+      pass_by(w, child);
+      continue;
+    }
+    CTX__LOCK(&child->lock);
+    if (!done_locked(child)) {
+      if (child->kind != NODE_MERGE || node_retain_unless_dead(child))
+        return child; /* race: it goes */
+    }
+    CTX__UNLOCK(&child->lock);
+  }
+  return NULL;
+}
+
+struct node *tree_next(struct tree_walk *w)
 {
   for (;;) {
-    struct node *child = pop_child(at), *leave = child;
-    if (child == NULL && at == root) return NULL;
-    if (child != NULL && enter(child, at)) return child;
-    if (child == NULL) {
-      leave = at;
-      at = way_back(leave);
+    if (w->over != NULL) {
+      if (list_empty(&w->at->children))
+        ascend(w);
+      else
+        descend(w);
     }
-    if (leave->kind == NODE_GRACE)
-      list_append(&rest->spared, &leave->sibling);
-    else if (leave->kind == NODE_MERGE && leave != child)
-      list_append(&rest->merges, &leave->sibling);
-    else if (!node_release_unless_last(leave))
-      list_append(&rest->dead, &leave->sibling);
+    struct node *child = pop_child(w);
+    if (child != NULL) {
+      w->over = w->at;
+      return w->at = child;
+    }
+    if (!go_back(w)) return NULL;
   }
 }
 

@@ -20,14 +20,16 @@
  *
  * To end a node that has children is a walk. It holds the tree's walk lock
  * throughout, goes depth first, and has no stack: it pops one child at a time
- * from the node it stands at, and finds the way back by 'up'. On its path it
- * holds a reference on each node. A node in its grace period is spared.
+ * from the node it stands at, whose lock it keeps, and finds the way back by 'via'.
+ * A node whose last child it has popped is behind it: it does not come back there, and
+ * so holds references on those alone that have more. A node in its grace period is spared.
+ * Who frees a node waits until no walk has its lock (tree_leave).
  *
  * Another walk only looks: it takes nothing out, and pins the nodes on its path, so that they
  * keep their places when they end meanwhile. It lies under the same lock.
  *
- * Lock order: walk, node, then whatever an owner of this file has. Never two
- * nodes at once.
+ * Lock order: walk, node, then whatever an owner of this file has. Two nodes at once are
+ * locked by a walk alone, which goes down.
  *
  * Knows platform.h, list.h and the states of ctx.h. Knows no time, no hook, no heap.
  */
@@ -67,7 +69,7 @@ struct node {
   };
   union {
     struct list_link sibling; /* in up's children; under up's lock */
-    struct node *via; /* of a merge: where a walk that is below it came from; under the walk lock */
+    struct node *via; /* of a node that a walk is below and comes back to: where to go then */
   };
   union {
     struct node *origin; /* inherited: the node that ended first */
@@ -155,14 +157,30 @@ struct tree_rest {
   struct list spared; /* live ones of NODE_GRACE whose up has ended */
 };
 
-void tree_rest_init(struct tree_rest *rest);
+/* A walk below a root that ends what it finds. */
+struct tree_walk {
+  struct node *root;
+  struct node *at;   /* where it stands; locked */
+  struct node *over; /* whose child 'at' is, still locked as well; or NULL: the walk is past it */
+  struct node *back; /* where to go from 'over', or else from 'at', when it has no child left */
+  bool held;         /* that one has a reference of the walk; its 'via' is 'back' then */
+  unsigned leaves;   /* since 'over' was locked */
+  struct tree_rest rest;
+};
+
+/* Stands at 'root', which is locked, has ended, and is held by the caller. */
+void tree_walk_from(struct tree_walk *w, struct node *root);
 
 /*
- * tree_next: the node after 'at' in the walk below 'root' that ends what it finds: the next
- * live one, depth first, siblings in the order of their creation. It comes locked and not
- * yet done: the caller ends it, and unlocks it. NULL: none is left.
+ * tree_next: the next live node, depth first, siblings in the order of their creation. It comes
+ * locked and not yet done: the caller ends it, and leaves it so. NULL: none is left, and nothing
+ * is locked.
  */
-struct node *tree_next(struct node *root, struct node *at, struct tree_rest *rest);
+struct node *tree_next(struct tree_walk *w);
+
+/* Waits until no walk stands at 'n', of the given tree, which nobody holds and no walk will find:
+ * it may be freed. */
+void tree_leave(struct tree *t, struct node *n);
 
 /*
  * tree_step: the node after 'at' in the walk below 'root' that takes nothing out; those below 'at'

@@ -187,6 +187,25 @@ static void note(ctx_context *c, void *arg)
   ran[runs++] = *(const int *)arg;
 }
 
+/* The walk has come back to 'branch', and so has written its way into it. */
+TEST(keeps_one_that_a_cancel_came_back_to)
+{
+  struct world w;
+  ctx_context *bg = manual(&w), *top = ctx_with_cancel(bg), *other = ctx_with_cancel(bg);
+  ctx_context *branch = ctx_with_cancel(top), *twig = ctx_with_cancel(branch);
+  ctx_context *c[] = {twig, ctx_with_cancel(twig), ctx_with_cancel(branch), ctx_with_cancel(top)};
+  ctx_context *m = merge2(other, branch);
+  CHECK(ctx_cancel(top));
+  for (size_t i = 0; i < sizeof c / sizeof *c; i++) CHECK(ctx_done(c[i]));
+  CHECK(ctx_done(m));
+  release_all(c, sizeof c / sizeof *c);
+  ctx_release(branch);
+  ctx_release(m); /* and with it the last reference on the branch */
+  ctx_release(top);
+  ctx_release(other);
+  world_close(&w);
+}
+
 TEST(order_of_one_cancel)
 {
   static const int order[] = {0, 1, 2, 5, 3, 4, 6};
@@ -837,6 +856,7 @@ static const struct test tests[] = {
   T(one_or_the_same_or_none_that_ends, "K1 one parent, twice the same, or none that ends"),
   T(leaves_nothing, "K1 C12 C13 it leaves nothing behind in its parents"),
   T(keeps_its_parents, "K1 F8 it keeps its parents, and lets them go"),
+  T(keeps_one_that_a_cancel_came_back_to, "K1 C10 F8 and one that a cancel has come back to"),
   T(order_of_one_cancel,
     "K1 C8 a cancel goes through it, depth first, by the way that comes first"),
   T(earliest_deadline, "K1 B4 B8 its deadline is the earliest, and a question ends who owns it"),

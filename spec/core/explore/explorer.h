@@ -150,6 +150,9 @@ bool memory_touched(int n, int thread, int event);
 /* An atomic access of the running thread. */
 void memory_touch(const volatile void *p, const char *where);
 
+/* One that is no step of its own: it comes after its last step. */
+void memory_touch_between(const volatile void *p, const char *where);
+
 /* "block 3 + 8" */
 const char *memory_name(uintptr_t p);
 

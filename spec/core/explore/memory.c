@@ -134,10 +134,20 @@ static int block_at(const volatile void *p, const char *where)
   return n;
 }
 
-void memory_touch(const volatile void *p, const char *where)
+static void touch(const volatile void *p, uint16_t stamp, const char *where)
 {
   int n = block_at(p, where);
-  if (n != OUTSIDE && !alone) blocks[n].last[running] = threads[running].past.to[running];
+  if (n != OUTSIDE && !alone) blocks[n].last[running] = stamp;
+}
+
+void memory_touch(const volatile void *p, const char *where)
+{
+  touch(p, threads[running].past.to[running], where);
+}
+
+void memory_touch_between(const volatile void *p, const char *where)
+{
+  touch(p, stamp_plain(), where);
 }
 
 static struct shadow *shadow_of(const volatile void *p)

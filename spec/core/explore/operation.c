@@ -128,7 +128,7 @@ void explore_lock(ctx__lock *l, const char *where)
 
 void explore_unlock(ctx__lock *l, const char *where)
 {
-  memory_touch(l, where);
+  memory_touch_between(l, where);
   if (*l != (ctx__lock)running + 1) fail(where, "drops a lock that it does not hold");
   *l = 0;
   threads[running].held--;

@@ -5,7 +5,7 @@
 
 struct house {
   ctx_engine *engine;
-  ctx_context *parent, *child;
+  ctx_context *parent, *child, *other;
   ctx__atomic ran;
 };
 
@@ -28,6 +28,13 @@ static void release_parent(void *arg)
 {
   struct house *h = arg;
   ctx_release(h->parent);
+}
+
+static void release_both(void *arg)
+{
+  struct house *h = arg;
+  ctx_release(h->other);
+  ctx_release(h->child);
 }
 
 static void cancel_parent(void *arg)
@@ -68,6 +75,33 @@ static void walked_deep(void)
   h->child = ctx_with_cancel(last);
   ctx_release(child);
   ctx_release(last);
+  together(h, release_child, cancel_parent, NULL);
+  ctx_release(h->parent);
+  close_engine(h);
+  CTX__FREE(h);
+}
+
+/* The walk comes back to 'child', which those below it alone have kept. */
+static void walked_branch(void)
+{
+  struct house *h = new_house();
+  ctx_context *first = ctx_with_cancel(h->child);
+  h->other = ctx_with_cancel(h->child);
+  ctx_release(h->child);
+  h->child = ctx_with_cancel(first);
+  ctx_release(first);
+  together(h, release_both, cancel_parent, NULL);
+  ctx_release(h->parent);
+  close_engine(h);
+  CTX__FREE(h);
+}
+
+static void walked_tracked(void)
+{
+  struct house *h = new_house();
+  ctx_engine_track(h->engine, true);
+  ctx_release(h->child);
+  h->child = ctx_with_deadline(h->parent, 10);
   together(h, release_child, cancel_parent, NULL);
   ctx_release(h->parent);
   close_engine(h);
@@ -127,6 +161,10 @@ const struct scenario life_scenarios[] = {
   {"release-walk", "a child may be let go while the parent's cancel meets it", walked,
    .bound = COMPLETE},
   {"release-walk-deep", "and all that it alone has kept", walked_deep, .bound = COMPLETE},
+  {"release-walk-branch", "and one that the cancel comes back to", walked_branch,
+   .bound = COMPLETE},
+  {"release-walk-tracked", "and one that has a deadline and is tracked", walked_tracked,
+   .bound = COMPLETE},
   {"release-parent", "a child's cancel may meet the parent's last release", unlinked,
    .bound = COMPLETE},
   {"release-both", "the last of two releases frees", released_by_two, .bound = COMPLETE},
