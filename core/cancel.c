@@ -132,11 +132,12 @@ static bool context_end(ctx_context *c, const struct ending *end, enum hook_runn
     return false;
   }
   context_unlink(c);
-
-  ctx_retain(c); /* a hook may release the caller's reference */
-  hook_run_batch(c->engine, &batch);
-  context_release_all(&dead);
-  ctx_release(c);
+  if (batch.used || !list_empty(&dead)) {
+    ctx_retain(c); /* a hook may release the caller's reference */
+    hook_run_batch(c->engine, &batch);
+    context_release_all(&dead);
+    ctx_release(c);
+  }
   return true;
 }
 

@@ -126,9 +126,20 @@ ctx_context *ctx_retain(ctx_context *c)
   return c;
 }
 
+/* Whether the caller has the only reference on 'c', and nobody finds it without one: then it need
+ * not be counted down. What has ended by itself is found by those alone who held it before: so
+ * the references are looked at last. What is tracked is found by its annex. */
+static bool is_ours_alone(const ctx_context *c)
+{
+  if (!node_can_end(&c->node) || !state_is_done(context_state(c)) || c->node.inherited)
+    return false;
+  return CTX__LOAD(&c->node.refs) == 1 && c->node.marks == 0;
+}
+
 void ctx_release(ctx_context *c)
 {
-  if (c != NULL && node_release(&c->node)) context_free_upwards(c);
+  if (c == NULL) return;
+  if (is_ours_alone(c) || node_release(&c->node)) context_free_upwards(c);
 }
 
 /* ---- asking ----------------------------------------------------------- */

@@ -153,14 +153,18 @@ void ctx__wake_from_signal(const ctx__atomic *p)
 
 #endif
 
-/* The three-state mutex of Drepper, "Futexes are tricky" (2011), after a short spin. */
+static const int64_t lock_sleep_ns = 1000000;
+
+/* The three-state mutex of Drepper, "Futexes are tricky" (2011), after a short spin, but for how it
+ * is dropped. */
 void ctx__lock_slow(ctx__lock *l)
 {
   for (int spin = 0; spin < 64; spin++) {
     uint32_t expected = 0;
     if (CTX__LOAD_RELAXED(l) == 0 && CTX__CAS(l, &expected, 1)) return;
   }
-  while (__atomic_exchange_n(l, 2, __ATOMIC_ACQUIRE) != 0) ctx__wait(l, 2, INT64_MAX);
+  while (__atomic_exchange_n(l, 2, __ATOMIC_ACQUIRE) != 0)
+    ctx__wait(l, 2, ctx__now() + lock_sleep_ns);
 }
 
 /* ---- threads and processes ------------------------------------------------ */

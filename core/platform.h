@@ -119,7 +119,12 @@ void ctx__wake_from_signal(const ctx__atomic *p);
 #define CTX__WAKE(p) ctx__wake((p), true)
 #define CTX__WAKE_FROM_SIGNAL(p) ctx__wake_from_signal(p)
 
-typedef ctx__atomic ctx__lock; /* 0 free, 1 held, 2 held and somebody sleeps */
+/*
+ * 0 free, 1 held, 2 held and somebody may sleep. It is dropped by a plain store, which costs a
+ * fraction of an exchange. Who begins to sleep between the look and the store is not seen, and not
+ * woken: so nobody sleeps longer than a millisecond before he looks again.
+ */
+typedef ctx__atomic ctx__lock;
 
 void ctx__lock_slow(ctx__lock *l);
 
@@ -134,7 +139,9 @@ static inline void ctx__lock_take(ctx__lock *l)
 static inline void ctx__lock_drop(ctx__lock *l)
 {
   CTX__HELD(-1);
-  if (__atomic_exchange_n(l, 0, __ATOMIC_RELEASE) == 2) ctx__wake(l, false);
+  bool somebody = __atomic_load_n(l, __ATOMIC_RELAXED) == 2;
+  __atomic_store_n(l, 0, __ATOMIC_RELEASE);
+  if (somebody) ctx__wake(l, false);
 }
 
 #define CTX__LOCK(l) ctx__lock_take(l)
