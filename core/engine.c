@@ -77,7 +77,12 @@ void engine_free(ctx_engine *e, void *block, size_t size)
 
 void engine_count(ctx_engine *e, enum engine_count what, int by)
 {
-  CTX__ADD(&e->shard[CTX__SHARD()].count[what], by);
+  size_t i = CTX__SHARD();
+  ctx__atomic64 *count = &e->shard[i].count[what];
+  if (CTX__SHARD_IS_OWN(i))
+    CTX__STORE(count, CTX__LOAD_RELAXED(count) + by);
+  else
+    CTX__ADD(count, by);
 }
 
 /* ---- calling out ------------------------------------------------------ */

@@ -15,6 +15,15 @@
 
 CTX__TLS struct ctx__self ctx__self;
 
+size_t ctx__shard_new(void)
+{
+  static ctx__atomic given;
+  uint32_t i = CTX__LOAD_RELAXED(&given);
+  while (CTX__SHARD_IS_OWN(i) && !CTX__CAS(&given, &i, i + 1)) continue;
+  CTX__SELF()->shard = i + 1;
+  return i;
+}
+
 /* ---- time --------------------------------------------------------------- */
 
 static int64_t read_clock(clockid_t clock)

@@ -54,6 +54,7 @@
 struct ctx__self {
   void *calling;    /* the innermost call of foreign code on this thread; see engine.h */
   const char *site; /* of the next context that is tracked; see annex.h */
+  unsigned shard;   /* which it counts in, and 1; 0: it has not asked yet */
   int locks_held;   /* counted with CTX_DEBUG only */
 };
 
@@ -93,9 +94,17 @@ typedef int64_t ctx__atomic64 __attribute__((aligned(8)));
 extern CTX__TLS struct ctx__self ctx__self;
 #define CTX__SELF() (&ctx__self)
 
-/* A small number that differs between most threads: which part of a split count to use. */
-#define CTX__SHARDS 8
-#define CTX__SHARD() ((size_t)((uintptr_t)CTX__SELF() >> 12) % CTX__SHARDS)
+/* Which part of a split count to use. The first threads that ask have one each, for as long as the
+ * process lives, and need no atomic addition there; the last is of all the others. */
+#define CTX__SHARDS 16
+#define CTX__SHARD_IS_OWN(i) ((i) < CTX__SHARDS - 1)
+size_t ctx__shard_new(void);
+
+static inline size_t CTX__SHARD(void)
+{
+  size_t i = CTX__SELF()->shard;
+  return i != 0 ? i - 1 : ctx__shard_new();
+}
 
 #ifdef CTX_DEBUG
 /* How many locks this thread holds: none may be, where foreign code is called. */
