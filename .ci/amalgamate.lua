@@ -64,7 +64,9 @@ for _, path in ipairs(source.files(".", "core", { "h" })) do
   if path ~= "core/ctx.h" then
     for line in read(path):gsub("/%*.-%*/", ""):gmatch "[^\n]+" do
       local name = line:match "^[%a][%w_%s*]-[%s*]([%a_][%w_]*)%("
-      if name and not line:find "^static" and not name:find "^ctx_" then shared[name] = true end
+      if name and not line:find "^static" and not name:find "^ctx_" and not name:find "^__" then
+        shared[name] = true
+      end
     end
   end
 end

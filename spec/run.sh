@@ -113,7 +113,7 @@ for program; do
 done
 language=Lua
 [ $specs = yes ] && run specs $LUA_COMMAND spec/run.lua
-[ $specs = yes ] && conform
+[ $specs = yes ] && [ "${SAN-}" != thread ] && conform # there, not all specs are run
 
 echo "$passed passed, $failed failed$([ $skipped = 0 ] || echo ", $skipped skipped")"
 [ $failed = 0 ] && [ $passed != 0 ]
