@@ -1,3 +1,5 @@
+#include "platform.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -9,7 +11,9 @@ static const char loop_key, memory_key; /* places in the registry */
 static void loop_destroy(void *p);
 static void world_finalize(lua_State *L, void *p);
 
-static const struct block_kind loop_kind = {NULL, loop_destroy};
+static void loop_finalize(lua_State *L, void *p);
+
+static const struct block_kind loop_kind = {loop_finalize, loop_destroy};
 static const struct block_kind world_kind = {world_finalize, NULL};
 
 /* ---- finding ---------------------------------------------------------- */
@@ -41,10 +45,33 @@ static struct loop *push_loop(lua_State *L)
   return l;
 }
 
+/* The loop that this thread has found last, by the registry of its state. It is right as long as no
+ * loop has come or gone since. */
+static CTX__TLS struct {
+  const void *registry;
+  struct loop *loop;
+  int64_t change;
+} last;
+
+static ctx__atomic64 changes; /* how many loops have come and gone, in all states */
+
+static void loop_finalize(lua_State *L, void *p)
+{
+  (void)L;
+  (void)p;
+  CTX__ADD(&changes, 1);
+}
+
 struct loop *loop_of(lua_State *L)
 {
+  const void *registry = lua_topointer(L, LUA_REGISTRYINDEX);
+  int64_t change = CTX__LOAD(&changes);
+  if (registry == last.registry && change == last.change) return last.loop;
   struct loop *l = push_loop(L);
   lua_pop(L, 1);
+  last.registry = registry;
+  last.loop = l;
+  last.change = change;
   return l;
 }
 
@@ -353,6 +380,7 @@ static void make_loop(lua_State *L)
   block_open(L, &loop_kind);
   block_open(L, &world_kind);
   block_push_new(L, &loop_kind, sizeof(struct loop), LOOP_VALUES);
+  CTX__ADD(&changes, 1); /* one may have gone without a word, if a script has helped */
   lua_newtable(L);
   lua_setiuservalue(L, -2, LOOP_ANCHORS);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &loop_key);
