@@ -75,18 +75,21 @@ struct loop *loop_of(lua_State *L)
   return l;
 }
 
-ctx_engine *loop_engine(lua_State *L)
+struct loop *loop_check(lua_State *L)
 {
   struct loop *l = loop_of(L);
-  ctx_engine *e = l->world->engine;
-  if (e == NULL || l->mailbox == NULL) refuse_closed(L);
-  return e;
+  if (l->world->engine == NULL || l->mailbox == NULL) refuse_closed(L);
+  return l;
+}
+
+ctx_engine *loop_engine(lua_State *L)
+{
+  return loop_check(L)->world->engine;
 }
 
 struct poller *loop_poller(lua_State *L)
 {
-  struct loop *l = loop_of(L);
-  loop_engine(L);
+  struct loop *l = loop_check(L);
   if (l->poller == NULL) l->poller = poller_new(l->mailbox);
   if (l->poller == NULL) luaL_error(L, "to wait for descriptors: %s", strerror(errno));
   return l->poller;

@@ -98,7 +98,9 @@ struct loop *loop_of(lua_State *L);
 /* The same, or NULL. */
 struct loop *loop_find(lua_State *L);
 
-/* The engine of the world in front; raises when the state that closes has closed it. */
+/* The same, and the engine of its world in front: both raise when the state that closes has closed
+ * that, too. */
+struct loop *loop_check(lua_State *L);
 ctx_engine *loop_engine(lua_State *L);
 
 /* The poller of this state, made when there is none; raises when it cannot be. */

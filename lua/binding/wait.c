@@ -250,9 +250,8 @@ static void refuse_stranger(lua_State *L, const char *what, bool in_library)
 
 struct waiter *wait_check(lua_State *L, const char *what, bool in_library)
 {
-  struct loop *l = loop_of(L);
-  struct waiter *w = waiter_current(L);
-  loop_engine(L);
+  struct loop *l = loop_check(L);
+  struct waiter *w = l->current != NULL ? l->current : l->main;
   if (w->co != NULL) {
     if (w->world == NULL) luaL_error(L, "ctx: a task has been tampered with");
     if (L != w->top) refuse_stranger(L, what, in_library);
