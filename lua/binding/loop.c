@@ -28,14 +28,6 @@ static int refuse_closed(lua_State *L)
   return luaL_error(L, "the Lua state is being closed: ctx can no longer wait or make anything");
 }
 
-struct loop *loop_find(lua_State *L)
-{
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &loop_key);
-  struct loop *l = block_test(L, -1, &loop_kind);
-  lua_pop(L, 1);
-  return l;
-}
-
 static struct loop *push_loop(lua_State *L)
 {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &loop_key);
@@ -62,16 +54,36 @@ static void loop_finalize(lua_State *L, void *p)
   CTX__ADD(&changes, 1);
 }
 
+static struct loop *find_again(lua_State *L)
+{
+  bool same = lua_topointer(L, LUA_REGISTRYINDEX) == last.registry;
+  return same && CTX__LOAD(&changes) == last.change ? last.loop : NULL;
+}
+
+static void remember(lua_State *L, struct loop *l)
+{
+  last.registry = lua_topointer(L, LUA_REGISTRYINDEX);
+  last.change = CTX__LOAD(&changes);
+  last.loop = l;
+}
+
 struct loop *loop_of(lua_State *L)
 {
-  const void *registry = lua_topointer(L, LUA_REGISTRYINDEX);
-  int64_t change = CTX__LOAD(&changes);
-  if (registry == last.registry && change == last.change) return last.loop;
-  struct loop *l = push_loop(L);
+  struct loop *l = find_again(L);
+  if (l != NULL) return l;
+  l = push_loop(L);
   lua_pop(L, 1);
-  last.registry = registry;
-  last.loop = l;
-  last.change = change;
+  remember(L, l);
+  return l;
+}
+
+struct loop *loop_find(lua_State *L)
+{
+  struct loop *l = find_again(L);
+  if (l != NULL) return l;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &loop_key);
+  l = block_test(L, -1, &loop_kind);
+  lua_pop(L, 1);
   return l;
 }
 
