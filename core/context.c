@@ -247,6 +247,12 @@ void context_begin(ctx_context *c, int64_t deadline_ns)
   if (deadline_ns != CTX_NEVER) c->node.state = CTX__LIVE_TIMED;
 }
 
+/* Nobody but the wheel finds 'c' yet, or its up is locked: it cannot end before it is armed. */
+static void arm(ctx_context *c, int64_t own_ns)
+{
+  if (context_has_wish(c)) engine_arm(c->engine, &deadline_context_of(c)->wish, own_ns);
+}
+
 /* The deadline is taken over in the section in which 'c' is hung up: who moves that of the up
  * finds 'c' below it, or has moved it before. */
 bool context_hang(ctx_context *c, int64_t own_ns, bool past)
@@ -254,6 +260,7 @@ bool context_hang(ctx_context *c, int64_t own_ns, bool past)
   struct node *up = node_up(&c->node);
   if (up == NULL) {
     context_begin(c, own_ns);
+    if (!past) arm(c, own_ns);
     return !past;
   }
   CTX__LOCK(&up->lock);
@@ -262,6 +269,7 @@ bool context_hang(ctx_context *c, int64_t own_ns, bool past)
   context_begin(c, own ? own_ns : above_ns);
   bool born_past = own && past;
   bool live = !born_past && tree_link_locked(up, &c->node);
+  if (live && own) arm(c, own_ns);
   CTX__UNLOCK(&up->lock);
   if (!live && !born_past) node_inherit(&c->node, node_origin(up));
   return live;

@@ -135,9 +135,9 @@ ctx_context *context_new(ctx_context *parent, enum node_kind kind, size_t size);
 ctx_context *context_made(ctx_context *c);
 
 /*
- * Gives 'c', which nobody knows, its effective deadline, of which 'own_ns' is its own wish, and
- * hangs it on its up, if it has one. False: the wish is the earlier one, and 'past'; or the
- * up is done, and so is 'c'. Then it is hung nowhere.
+ * Gives 'c', which nobody knows, its effective deadline, of which 'own_ns' is its own wish, hangs
+ * it on its up, if it has one, and arms it where it is to end by itself. False: the wish is the
+ * earlier one, and 'past'; or the up is done, and so is 'c'. Then it is hung nowhere.
  */
 bool context_hang(ctx_context *c, int64_t own_ns, bool past);
 

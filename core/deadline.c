@@ -267,10 +267,8 @@ static ctx_context *with_deadline(ctx_context *parent, int64_t deadline_ns, int6
   if (d == NULL) return NULL;
   ctx_context *c = &d->context;
   deadline_init(d, deadline_ns, cause);
-  if (context_hang(c, deadline_ns, past))
-    deadline_arm(d);
-  else if (!state_is_done(context_state(c)))
-    bear_done(d, now_ns);
+  bool live = context_hang(c, deadline_ns, past);
+  if (!live && !state_is_done(context_state(c))) bear_done(d, now_ns);
   return context_made(c);
 }
 

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "check.h"
+#include "ctx_lua.h"
 #include "handle.h"
 #include "loop.h"
 
@@ -90,7 +91,7 @@ static void stop_crew(void)
 /* cancel_elsewhere(c) */
 static int cancel_elsewhere(lua_State *L)
 {
-  give(ctx_retain(handle_check(L, 1)->context));
+  give(ctx_retain(ctx_lua_check(L, 1))); /* from now on C may end it: that keeps its hooks */
   return 0;
 }
 
