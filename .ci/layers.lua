@@ -60,8 +60,8 @@ local rows = {
   { "lua/ctx_lua.h", "core/ctx.h" },
   { "lua/binding/key.[ch]", "core/platform.h" },
   { "lua/binding/notice.[ch]", "core/ctx.h lua/binding/mailbox.h" },
-  { "lua/binding/loop.[ch]", "lua/binding/block.h core/ctx.h core/list.h core/platform.h lua/binding/mailbox.h "
-    .. "lua/binding/poller.h lua/binding/quota.h" },
+  { "lua/binding/loop.[ch]", "lua/binding/block.h core/ctx.h core/list.h core/platform.h "
+    .. "lua/binding/mailbox.h lua/binding/poller.h lua/binding/quota.h" },
   { "lua/binding/link.[ch]",
     "lua/binding/loop.h lua/binding/mailbox.h lua/binding/key.h core/platform.h" },
   { "lua/binding/wait.h", "lua/binding/loop.h lua/binding/notice.h" },
