@@ -26,6 +26,7 @@
 #   make examples the examples in C, into build/examples
 #   make soak-races  a million rounds of each race of two threads
 #   make bench    what it costs, beside floors and peers: bench/README.md; QUICK=1; ONLY=W2
+#   make bench-sweep  the workloads that have a size from 10 to 10 million, and pictures of that
 #   make bench-deps  installs the peers
 #   make bench-latency  a table of docs/latency.md
 #   make lint     layers, names, format, static analysis
@@ -299,9 +300,9 @@ BENCH_ROUNDS = $(if $(QUICK),1,7)
 benches := $(patsubst bench/%.c,$(BUILD)/bench/%,$(filter-out bench/latency.c,$(wildcard bench/*.c)))
 libs_libev := -lev
 libs_libuv := -luv
-libs_glib  := $(if $(filter bench,$(MAKECMDGOALS)),$(shell pkg-config --cflags --libs gio-2.0 2>/dev/null))
+libs_glib  := $(if $(filter bench bench-sweep,$(MAKECMDGOALS)),$(shell pkg-config --cflags --libs gio-2.0 2>/dev/null))
 links = $(shell echo 'int main(void) { return 0; }' | $(CC) -x c - -o /dev/null $(libs_$1) 2>/dev/null && echo $1)
-ifneq ($(filter bench,$(MAKECMDGOALS)),)
+ifneq ($(filter bench bench-sweep,$(MAKECMDGOALS)),)
 peers := $(if $(shell command -v go),go) $(call links,libev) $(call links,libuv) $(if $(libs_glib),glib)
 endif
 $(BUILD)/bench/wheel: $(BUILD)/obj/bench/wheel.o $(internal)
@@ -314,7 +315,11 @@ $(BUILD)/bench/libev $(BUILD)/bench/libuv $(BUILD)/bench/glib: $(BUILD)/bench/%:
 	@mkdir -p $(@D)
 	$(quiet)$(CC) -O2 -g -o $@ $< $(libs_$*)
 bench: $(benches) $(peers:%=$(BUILD)/bench/%) $(module)
+	@mkdir -p bench/results
 	@LUA='$(lua)' $(lua) bench/run.lua $(BUILD) $(BENCH_ROUNDS) $(if $(QUICK),QUICK,$(ONLY))
+bench-sweep: $(benches) $(peers:%=$(BUILD)/bench/%)
+	@mkdir -p bench/results
+	@$(lua) bench/plot.lua "$$($(lua) bench/sweep.lua $(BUILD))"
 bench-deps:
 	@sh .ci/deps bench
 
@@ -559,6 +564,6 @@ lint-explore:
 
 -include $(fuzz_targets:%=%.d) $(patsubst %.o,%.d,$(fuzz_parts) $(replay) $(fuzz_names:%=$(BUILD)/obj/spec/fuzz/%.o) $(core) $(binding) $(host_objects) $(process_objects) $(sim_objects) $(c_programs) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
 
-.PHONY: test-valgrind test-machines test-asserting soak-mutation coverage soak-coverage test-memory run-memory fuzz soak-fuzz planted reliability amalgamation docs soak-races soak-simulation conformance examples bench bench-deps bench-latency all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
+.PHONY: test-valgrind test-machines test-asserting soak-mutation coverage soak-coverage test-memory run-memory fuzz soak-fuzz planted reliability amalgamation docs soak-races soak-simulation conformance examples bench bench-sweep bench-deps bench-latency all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -104,9 +104,9 @@ static void *come_and_go_below(void *parent)
 
 static double come_and_go(long n)
 {
-  (void)n;
   struct object parent;
   put(&parent, NULL);
+  for (long i = 0; i < n; i++) new_object(&parent);
   int64_t begun = bench_now();
   come_and_go_below(&parent);
   return (double)(bench_now() - begun) / TIMES;
@@ -271,10 +271,10 @@ struct layer {
 
 static double walk(long n)
 {
-  static const char keys[101];
+  const char *keys = bench_need(malloc((size_t)n + 1));
   struct layer *at = NULL;
-  long times = 20000000 / (n + 5);
-  for (long i = 0; i < n && i <= 100; i++) {
+  long times = 20000000 / (n + 5) + 1;
+  for (long i = 0; i < n; i++) {
     struct layer *l = bench_need(malloc(sizeof *l));
     *l = (struct layer){at, &keys[i], &word, {0}};
     at = l;

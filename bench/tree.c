@@ -7,10 +7,11 @@
 
 enum { TIMES = 1000000 };
 
+/* 'n' others are live meanwhile. */
 static double come_and_go(long n)
 {
-  (void)n;
   ctx_context *parent = ctx_with_cancel(ctx_background());
+  for (long i = 0; i < n; i++) bench_need(ctx_with_cancel(parent));
   int64_t begun = bench_now();
   for (int i = 0; i < TIMES; i++) {
     ctx_context *c = ctx_with_cancel(parent);

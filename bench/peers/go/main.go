@@ -64,9 +64,13 @@ func comeAndGo(parent context.Context) {
 	}
 }
 
-func w1(int) float64 {
+func w1(n int) float64 {
 	parent, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	for i := 0; i < n; i++ {
+		_, stop := context.WithCancel(parent)
+		_ = stop
+	}
 	begun := now()
 	comeAndGo(parent)
 	return float64(now()-begun) / times
@@ -167,7 +171,7 @@ func ask(n int, cancels bool) float64 {
 			c, _ = context.WithCancel(c)
 		}
 	}
-	count := 20000000 / (n + 5)
+	count := 20000000/(n+5) + 1
 	begun := now()
 	for i := 0; i < count; i++ {
 		sink = c.Value(key(0))
