@@ -204,6 +204,13 @@ $(simulate): $(sim_objects) $(internal)
 	@mkdir -p $(@D)
 	$(quiet)$(compile) $(LDFLAGS) -o $@ $^
 
+# What keeps to one thread, and takes long, tells the thread sanitizer nothing.
+ifeq ($(SAN),thread)
+tests   := $(filter-out $(patsubst %,$(BUILD)/spec/%,heap oom stacks wheel replay-program replay-wheel),$(tests))
+hosts   := $(filter-out $(BUILD)/host/hostile $(BUILD)/host/replay-option $(BUILD)/host/replay-script,$(hosts))
+simulate :=
+endif
+
 # What libFuzzer of clang writes: spec/fuzz/NAME.c reads it. What it finds is kept in build/fuzz/corpus.
 TARGET  = program
 SECONDS = 60
@@ -426,8 +433,6 @@ test-host: $(hosts) $(jumps)
 c_files := $(wildcard core/*.[ch] lua/*.h lua/binding/*.[ch] spec/*.c spec/core/*.[ch] spec/host/*.[ch] spec/process/*.[ch] spec/sim/*.[ch] \
   spec/fuzz/*.[ch] \
   examples/*.c examples/guide/*.c bench/*.[ch])
-# A benchmark gives nothing back: it ends. clang-tidy takes that for a leak.
-leaves_all := $(filter-out bench/latency.c,$(wildcard bench/*.c))
 no_uv = $(if $(shell pkg-config --exists libuv && echo yes),,examples/libuv.c)
 
 run-lint:
@@ -438,7 +443,7 @@ run-lint:
 	clang-format --dry-run -Werror $(c_files) $(wildcard bench/peers/*.c)
 	@if command -v clang-tidy >/dev/null; then \
 	  echo clang-tidy; mkdir -p $(BUILD); \
-	  printf '%s\n' $(filter-out $(no_uv) $(leaves_all),$(filter %.c,$(c_files))) | \
+	  printf '%s\n' $(filter-out $(no_uv),$(filter core/%.c lua/%.c examples/%.c,$(c_files))) | \
 	    xargs -P 2 -I{} clang-tidy --quiet {} -- $(flags) -I$(incdir) -Ilua -Ispec/core -Ispec/sim -Ilua/binding 2>$(BUILD)/tidy.log || \
 	    { cat $(BUILD)/tidy.log; exit 1; }; \
 	else \

@@ -88,7 +88,8 @@ ctx_cause *ctx_cause_retain(ctx_cause *cause)
 void ctx_cause_release(ctx_cause *cause)
 {
   if (cause == NULL || !is_counted(cause)) return;
-  if (CTX__LOAD(&cause->refs) != 1 && CTX__SUB_RELEASE(&cause->refs, 1) != 1) return;
+  bool last = CTX__LOAD(&cause->refs) == 1;
+  if (!last && CTX__SUB_RELEASE(&cause->refs, 1) != 1) return; /* race: it is the last by now */
   CTX__FOREIGN();
   if (cause->drop != NULL) cause->drop(cause->data);
   CTX__FREE(cause);

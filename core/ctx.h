@@ -319,7 +319,9 @@ CTX_API ctx_context *ctx_notify_signals(ctx_context *parent, size_t n, const int
 /*
  * ctx_retain, ctx_release: one reference more, one less. The last release frees
  * the context, and then those ancestors that only it kept; it does not cancel:
- * a context with a hook on it, or with a living child, is kept by that.
+ * a context with a hook on it, or with a living child, is kept by that. Who calls anything with
+ * a context has a reference on it until the call has returned: that others see it end does not
+ * mean that the cancel is through with it.
  *
  *   owns     ctx_retain gives one reference and returns 'c'
  *   fails    never

@@ -19,7 +19,7 @@ size_t ctx__shard_new(void)
 {
   static ctx__atomic given;
   uint32_t i = CTX__LOAD_RELAXED(&given);
-  while (CTX__SHARD_IS_OWN(i) && !CTX__CAS(&given, &i, i + 1)) continue;
+  while (CTX__SHARD_IS_OWN(i) && !CTX__CAS(&given, &i, i + 1)) continue; /* race: for it */
   CTX__SELF()->shard = i + 1;
   return i;
 }

@@ -150,7 +150,7 @@ static void leave(struct tree_walk *w, struct node *n, bool held)
   if (!give_up) return;
   if (n->kind == NODE_MERGE)
     list_append(&w->rest.merges, &n->sibling);
-  else if (!node_release_unless_last(n))
+  else if (!node_release_unless_last(n)) /* race: with the last release */
     list_append(&w->rest.dead, &n->sibling);
 }
 
@@ -199,7 +199,8 @@ static bool go_back(struct tree_walk *w)
 static void pass_by(struct tree_walk *w, struct node *n)
 {
   n->pinned = 1;
-  if (node_retain_unless_dead(n)) list_append(&w->rest.spared, &n->sibling);
+  if (node_retain_unless_dead(n)) /* race: it goes */
+    list_append(&w->rest.spared, &n->sibling);
 }
 
 /* Pops children of 'at' up to the first that is live, and locks it. One that is done has no

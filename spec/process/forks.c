@@ -162,10 +162,12 @@ static void end(const struct held *h)
   ctx_release(h->live);
 }
 
+/* 'arg' is a reference. */
 static void cancel_it(ctx_context *c, void *arg)
 {
   (void)c;
   ctx_cancel(arg);
+  ctx_release(arg);
 }
 
 /* A child has engines of its own; not so where the thread sanitizer forbids threads in it. */
@@ -175,7 +177,7 @@ static void begin_anew(void)
   ctx_engine *e = need(ctx_engine_open(NULL));
   ctx_context *first = need(ctx_with_timeout(ctx_engine_background(e), 1000));
   ctx_context *second = need(ctx_with_cancel(ctx_engine_todo(e)));
-  ctx_hook_release(need(ctx_after_func(first, cancel_it, second, 0)));
+  ctx_hook_release(need(ctx_after_func(first, cancel_it, ctx_retain(second), 0)));
   CHECK_INT(ctx_wait(second, CTX_NEVER), CTX_CANCELED);
   CHECK(ctx_fd(second) >= 0);
   ctx_release(first);
@@ -223,7 +225,7 @@ static pid_t fork_here(int how)
 }
 
 struct order {
-  ctx_context *forked; /* to be canceled when it is done */
+  ctx_context *forked; /* to be canceled when it is done; a reference */
   pid_t child;
   int how;
 };
@@ -239,19 +241,22 @@ static void fork_in_hook(ctx_context *c, void *arg)
     live_as_child(o->how);
     return;
   }
+  ctx_context *forked = o->forked; /* who waits for it has the order on his stack */
   o->child = child;
-  ctx_cancel(o->forked);
+  ctx_cancel(forked);
+  ctx_release(forked);
 }
 
 static pid_t fork_there(int how)
 {
   ctx_context *background = ctx_engine_background(of_opened.engine);
-  struct order o = {.forked = need(ctx_with_cancel(background)), .how = how};
+  ctx_context *forked = need(ctx_with_cancel(background));
+  struct order o = {.forked = ctx_retain(forked), .how = how};
   ctx_context *done = need(ctx_with_timeout(background, 0));
   ctx_hook_release(need(ctx_after_func(done, fork_in_hook, &o, 0)));
-  CHECK_INT(ctx_wait(o.forked, CTX_NEVER), CTX_CANCELED);
+  CHECK_INT(ctx_wait(forked, CTX_NEVER), CTX_CANCELED);
   ctx_release(done);
-  ctx_release(o.forked);
+  ctx_release(forked);
   return o.child;
 }
 

@@ -50,6 +50,17 @@ static void twice(void)
   end_family(f);
 }
 
+/* The walk has left the parent when the second comes. */
+static void twice_deep(void)
+{
+  struct family *f = new_family();
+  f->a = ctx_with_cancel(f->parent);
+  f->below = ctx_with_cancel(f->a);
+  together(f, cancel_parent, cancel_parent, NULL);
+  EXPECT_INT(f->firsts, 1);
+  end_family(f);
+}
+
 static void thrice(void)
 {
   struct family *f = new_family();
@@ -75,6 +86,26 @@ static void generations(void)
   f->a = ctx_with_cancel(f->parent);
   f->below = ctx_with_cancel(f->a);
   together(f, cancel_parent, cancel_a, NULL);
+  end_family(f);
+}
+
+static void cancel_a_with_all(void *arg)
+{
+  struct family *f = arg;
+  cancel_a(f);
+  EXPECT(ctx_done(f->b));
+}
+
+/* 'a' has ended, and is to be come back to, when the walk from above finds it. */
+static void branching_generations(void)
+{
+  struct family *f = new_family();
+  f->a = ctx_with_cancel(f->parent);
+  ctx_context *branch = ctx_with_cancel(f->a);
+  f->below = ctx_with_cancel(branch);
+  f->b = ctx_with_cancel(f->a);
+  ctx_release(branch);
+  together(f, cancel_parent, cancel_a_with_all, NULL);
   end_family(f);
 }
 
@@ -189,8 +220,11 @@ static void origin(void)
 
 const struct scenario cancel_scenarios[] = {
   {"cancel-cancel", "C2 the second to cancel finds all below done", twice, .bound = COMPLETE},
+  {"cancel-cancel-deep", "C2 and all below that", twice_deep, .bound = COMPLETE},
   {"cancel-thrice", "C2 and so does the third", thrice, .bound = COMPLETE},
   {"cancel-generations", "C1 parent and child end with all below", generations, .bound = COMPLETE},
+  {"cancel-branching", "C1 and so where one has several children", branching_generations,
+   .bound = COMPLETE},
   {"cancel-3-generations", "C14 and a grandchild with them", three_generations, .bound = COMPLETE},
   {"cancel-birth", "C6 who is born meanwhile ends with the same cause", birth, .bound = COMPLETE},
   {"cancel-four", "C14 four cancels of three generations", four_cancels, .bound = COMPLETE},
