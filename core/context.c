@@ -181,12 +181,14 @@ static const struct value_context *merged_value(ctx_context *c, const void *key)
 void *ctx_value(const ctx_context *asked, const void *key)
 {
   const struct value_context *merged = NULL;
-  for (ctx_context *c = asked->values; c != NULL; c = context_of_node(c->node.parent)->values) {
+  for (ctx_context *c = asked->values; c != NULL;) {
     if (c->node.kind == NODE_VALUE) {
       if (as_value(c)->key == key) return as_value(c)->value;
+      c = c->above;
     } else {
       const struct value_context *v = merged_value(c, key);
       if (v != NULL) merged = v;
+      c = context_of_node(c->node.parent)->values;
     }
   }
   return merged != NULL ? merged->value : NULL;
@@ -297,6 +299,7 @@ ctx_context *ctx_with_value(ctx_context *parent, const void *key, void *value, v
   v->key = key;
   v->value = value;
   v->drop = drop;
+  v->context.above = v->context.values;
   v->context.values = &v->context;
   struct node *n = &v->context.node;
   n->shares = node_up(n);

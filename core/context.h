@@ -28,11 +28,14 @@ struct ctx_context {
   struct node node;
   ctx_engine *engine;         /* fixed at birth */
   struct ctx_context *values; /* the nearest value context, itself included; fixed at birth */
-  struct list hooks;         /* to run at the end; under node.lock; but for an annex, empty from the
+  struct list hooks; /* to run at the end; under node.lock; but for an annex, empty from the
                         end on; and always, in a value context */
-  ctx__atomic64 deadline_ns; /* only where the node can end: effective; CTX_NEVER: none; of a live
-                              one that somebody knows, changed under the walk lock and node.lock */
-  int64_t ended_ns;          /* only there, and not inherited: when; published by node.state */
+  union {
+    ctx__atomic64 deadline_ns; /* only where the node can end: effective; CTX_NEVER: none; of a live
+                                one that somebody knows, changed under the walk lock and node.lock */
+    struct ctx_context *above; /* of a value: the next of 'values'; fixed at birth */
+  };
+  int64_t ended_ns; /* only there, and not inherited: when; published by node.state */
 };
 
 /* NODE_DEADLINE, NODE_GRACE */

@@ -47,9 +47,8 @@ bool wait_lie_down(struct sleeper *s, ctx_context *c)
 /* Takes the sleeper back: nobody else has it from here on. */
 void wait_get_up(struct sleeper *s)
 {
-  uint32_t seen;
-  if (s->hook.context == NULL) return;
-  if (hook_stop(&s->hook)) return;
+  uint32_t seen = CTX__LOAD(&s->woken);
+  if (s->hook.context == NULL || ((seen & 1) == 0 && hook_stop(&s->hook))) return;
   while (((seen = CTX__LOAD(&s->woken)) & 1) == 0) CTX__WAIT(&s->woken, seen, INT64_MAX);
 }
 
