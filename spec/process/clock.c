@@ -186,10 +186,11 @@ static bool set_clock_of_children(int64_t ns)
 {
   if (unshare(CLONE_NEWTIME) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWTIME) != 0) return false;
   int file = open("/proc/self/timens_offsets", O_WRONLY);
-  int64_t ahead_ns = ns - real_now();
+  int64_t ahead_ns = ns - real_now(); /* less than 0 on a machine that has long been up */
+  long long s = ahead_ns / CTX_SECONDS(1), rest_ns = ahead_ns % CTX_SECONDS(1);
   char text[64];
-  int n = snprintf(text, sizeof text, "monotonic %lld %lld\n",
-                   (long long)(ahead_ns / CTX_SECONDS(1)), (long long)(ahead_ns % CTX_SECONDS(1)));
+  int n = snprintf(text, sizeof text, "monotonic %lld %lld\n", rest_ns < 0 ? s - 1 : s,
+                   rest_ns < 0 ? rest_ns + CTX_SECONDS(1) : rest_ns);
   bool set = file >= 0 && write(file, text, (size_t)n) == n;
   if (file >= 0) close(file);
   return set;
