@@ -198,7 +198,7 @@ int driver_start(ctx_engine *e)
     uint32_t is = CTX__LOAD(&e->thread_is);
     if (is == THREAD_RUNS) return 0;
     if (is == THREAD_OVER) return ECANCELED; /* race: with the closing */
-    if (is == THREAD_STARTING)
+    if (is == THREAD_STARTING)               /* race: another does it */
       CTX__WAIT(&e->thread_is, THREAD_STARTING, INT64_MAX);
     else if (CTX__CAS(&e->thread_is, &is, THREAD_STARTING)) /* race: two start it */
       return start(e);

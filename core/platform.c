@@ -170,7 +170,7 @@ void ctx__lock_slow(ctx__lock *l)
 {
   for (int spin = 0; spin < 64; spin++) {
     uint32_t expected = 0;
-    if (CTX__LOAD_RELAXED(l) == 0 && CTX__CAS(l, &expected, 1)) return;
+    if (CTX__LOAD_RELAXED(l) == 0 && CTX__CAS(l, &expected, 1)) return; /* race: for it */
   }
   while (__atomic_exchange_n(l, 2, __ATOMIC_ACQUIRE) != 0)
     ctx__wait(l, 2, ctx__now() + lock_sleep_ns);

@@ -283,7 +283,7 @@ static struct node *next_beside(struct node *n, struct list *dead)
   n->pinned = 0;
   bool last = !node_release_unless_last(hung);
   if (last) {
-    if (!done) list_remove(&up->children, &n->sibling);
+    if (!done) list_remove(&up->children, &n->sibling); /* race: it ends, and then goes */
     n->pinned = 1;
     list_append(dead, &hung->sibling);
   }
