@@ -412,10 +412,10 @@ covered = find build/coverage -name '*.gcda' -delete 2>/dev/null; \
           STRESS_CALLS=300000 ROUNDS=300 WHEEL_STEPS=1000000 $(MAKE) --no-print-directory CC=gcc SAN=coverage
 coverage:
 	@$(covered) test-core
-	@$(lua) .ci/coverage.lua build/coverage core 99.8 # what depends on chance and is not marked yet may be missed
+	@$(lua) .ci/coverage.lua build/coverage core 100
 soak-coverage:
 	@$(covered) test
-	@$(lua) .ci/coverage.lua build/coverage core 99.8 lua/binding 95
+	@$(lua) .ci/coverage.lua build/coverage core 100 lua/binding 95
 
 FAULTS = 300
 soak-mutation:

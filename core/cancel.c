@@ -33,7 +33,7 @@ static void publish_locked(ctx_context *c, const struct ending *end)
   c->node.end.cause = end->cause;
   c->node.ended_by = end->by & 0x7f;
   bool canceled = end->err == CTX_CANCELED;
-  c->ended_ns = canceled ? end->at_ns : deadline_context_of(c)->own_ns;
+  if (canceled) c->ended_ns = end->at_ns; /* else it is the own deadline, and lies there already */
   CTX__STORE(&c->node.state, end->err);
 }
 

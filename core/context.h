@@ -35,20 +35,22 @@ struct ctx_context {
                                 one that somebody knows, changed under the walk lock and node.lock */
     struct ctx_context *above; /* of a value: the next of 'values'; fixed at birth */
   };
-  int64_t ended_ns; /* only there, and not inherited: when; published by node.state */
+  union {             /* only there: */
+    int64_t own_ns;   /* live, with a wish: that deadline; changed as deadline_ns */
+    int64_t ended_ns; /* ended, and not inherited: when; published by node.state */
+  };
 };
 
 /* NODE_DEADLINE, NODE_GRACE */
 struct deadline_context {
   struct ctx_context context;
   struct wheel_entry wish; /* in the wheel while the own deadline is the effective one */
-  int64_t own_ns;          /* the own deadline; changed as context.deadline_ns; fixed by the end */
   ctx_cause *cause;        /* of an end by the own deadline; owned, may be NULL; fixed at birth */
 };
 
 /* NODE_GRACE */
 struct grace_context {
-  struct deadline_context deadline; /* its own_ns follows from the deadline, or the end, above */
+  struct deadline_context deadline; /* its own_ns follows from what is above */
   int64_t grace_ns;                 /* fixed at birth */
 };
 

@@ -32,8 +32,8 @@ static bool hang(struct grace_context *g, struct node *up, int64_t now_ns)
   bool live = tree_link_locked(up, &c->node);
   bool canceled = context_state(above) == CTX_CANCELED;
   int64_t from_ns = canceled ? now_ns : CTX__LOAD(&above->deadline_ns);
-  g->deadline.own_ns = clock_after(from_ns, g->grace_ns);
-  context_begin(c, g->deadline.own_ns);
+  c->own_ns = clock_after(from_ns, g->grace_ns);
+  context_begin(c, c->own_ns);
   CTX__UNLOCK(&up->lock);
   return live;
 }
@@ -43,7 +43,6 @@ static void bear_done(struct deadline_context *d)
 {
   struct node *n = &d->context.node;
   n->ended_by = CTX_ORIGIN_PARENT;
-  d->context.ended_ns = d->own_ns;
   CTX__STORE(&n->state, CTX_DEADLINE_EXCEEDED);
 }
 
@@ -70,7 +69,7 @@ ctx_context *ctx_with_grace(ctx_context *parent, int64_t grace_ns)
   g->grace_ns = grace_ns > 0 ? grace_ns : 0;
   context_begin(c, CTX_NEVER);
   bool live = up == NULL || hang(g, up, now_ns);
-  if (!live && d->own_ns <= now_ns)
+  if (!live && c->own_ns <= now_ns)
     bear_done(d);
   else
     deadline_arm(d);
