@@ -35,6 +35,7 @@ local rows = {
   { "core/driver.h", "core/engine.h core/platform.h" },
   { "core/driver.c", "core/cancel.h core/interrupt.h core/platform.h" },
   { "core/attach.c", "core/driver.h core/hook.h core/platform.h" },
+  { "core/value.c", "core/context.h core/platform.h" },
   { "core/merge.c", "core/deadline.h core/platform.h" },
   { "core/grace.c", "core/driver.h core/deadline.h core/platform.h" },
   { "core/extend.c", "core/driver.h core/deadline.h core/platform.h" },

@@ -7,17 +7,12 @@
 
 _Static_assert(offsetof(ctx_context, node.state) == 0, "ctx_err reads the first word as the state");
 
-static struct value_context *as_value(const ctx_context *c)
-{
-  return (struct value_context *)(uintptr_t)c;
-}
-
 /* ---- the last release ------------------------------------------------- */
 
 static size_t size_of(const ctx_context *c)
 {
   switch (c->node.kind) {
-  case NODE_VALUE: return sizeof(struct value_context);
+  case NODE_VALUE: return value_context_size(c);
   case NODE_LISTENER: return sizeof(struct listener_context);
   case NODE_DEADLINE: return sizeof(struct deadline_context);
   case NODE_GRACE: return sizeof(struct grace_context);
@@ -91,7 +86,7 @@ static void context_free(ctx_context *c, struct list *dead)
   }
   if (ends) drop_causes(c);
   if (c->node.kind == NODE_MERGE) leave_members(merge_context_of(c), dead);
-  if (c->node.kind == NODE_VALUE) drop_value(as_value(c));
+  if (c->node.kind == NODE_VALUE) drop_value(value_context_of(c));
   engine_count(c->engine, COUNT_CONTEXTS, -1);
   engine_free(c->engine, c, size_of(c));
 }
@@ -157,41 +152,6 @@ int64_t ctx_deadline(const ctx_context *c)
 {
   ctx_context *end = context_ending((ctx_context *)(uintptr_t)c);
   return end != NULL ? CTX__LOAD(&end->deadline_ns) : CTX_NEVER;
-}
-
-/* What the further parents of a merge hold for 'key', or NULL. */
-static const struct value_context *merged_value(ctx_context *c, const void *key)
-{
-  const struct merge_context *m = merge_context_of(c);
-  size_t from = 0, end = m->values;
-  while (from < end) {
-    size_t middle = from + (end - from) / 2;
-    const struct value_context *v = m->value[middle].context;
-    if (v->key == key) return v;
-    if ((uintptr_t)v->key < (uintptr_t)key)
-      from = middle + 1;
-    else
-      end = middle;
-  }
-  return NULL;
-}
-
-/* A merge on the way answers for its further parents. Those of one further up come before: it is
- * the first argument of the other, or above that. */
-void *ctx_value(const ctx_context *asked, const void *key)
-{
-  const struct value_context *merged = NULL;
-  for (ctx_context *c = asked->values; c != NULL;) {
-    if (c->node.kind == NODE_VALUE) {
-      if (as_value(c)->key == key) return as_value(c)->value;
-      c = c->above;
-    } else {
-      const struct value_context *v = merged_value(c, key);
-      if (v != NULL) merged = v;
-      c = context_of_node(c->node.parent)->values;
-    }
-  }
-  return merged != NULL ? merged->value : NULL;
 }
 
 ctx_engine *ctx_engine_of(const ctx_context *c)
@@ -289,22 +249,6 @@ ctx_context *ctx_with_cancel(ctx_context *parent)
   if (c == NULL) return NULL;
   context_hang(c, CTX_NEVER, false);
   return context_made(c);
-}
-
-ctx_context *ctx_with_value(ctx_context *parent, const void *key, void *value, void (*drop)(void *))
-{
-  struct value_context *v =
-    (struct value_context *)(void *)context_new(parent, NODE_VALUE, sizeof *v);
-  if (v == NULL) return NULL;
-  v->key = key;
-  v->value = value;
-  v->drop = drop;
-  v->context.above = v->context.values;
-  v->context.values = &v->context;
-  struct node *n = &v->context.node;
-  n->shares = node_up(n);
-  if (n->shares != NULL) n->state = CTX__ELSEWHERE;
-  return context_made(&v->context);
 }
 
 ctx_context *ctx_without_cancel(ctx_context *parent)

@@ -35,9 +35,12 @@ struct ctx_context {
                                 one that somebody knows, changed under the walk lock and node.lock */
     struct ctx_context *above; /* of a value: the next of 'values'; fixed at birth */
   };
-  union {             /* only there: */
-    int64_t own_ns;   /* live, with a wish: that deadline; changed as deadline_ns */
+  union {
+    int64_t
+      own_ns; /* only where the node can end: live, with a wish: that deadline; changed as deadline_ns */
     int64_t ended_ns; /* ended, and not inherited: when; published by node.state */
+    size_t
+      layers; /* of a value: how many there are from it upward, up to a merge; fixed at birth */
   };
 };
 
@@ -73,12 +76,22 @@ struct merge_context {
   struct node member[]; /* each holds its parent */
 };
 
-/* NODE_VALUE; all fixed at birth */
+/* NODE_VALUE; all fixed at birth. One of VALUE_STEP in a row has an index behind it; see value.c. */
 struct value_context {
   struct ctx_context context;
   const void *key;
   void *value;
   void (*drop)(void *value);
+};
+
+enum { VALUE_STEP = 32, VALUE_SLOTS = 2 * VALUE_STEP };
+
+struct value_index {
+  ctx_context *beyond; /* the first of 'values' that is not in it */
+  struct value_slot {
+    const void *key;
+    const struct value_context *nearest; /* with that key; NULL: the slot is free */
+  } slot[VALUE_SLOTS];
 };
 
 static inline ctx_context *context_of_node(struct node *n)
@@ -101,6 +114,23 @@ static inline struct deadline_context *deadline_context_of(ctx_context *c)
 static inline struct merge_context *merge_context_of(ctx_context *c)
 {
   return (struct merge_context *)(void *)c;
+}
+
+static inline struct value_context *value_context_of(const ctx_context *c)
+{
+  return (struct value_context *)(uintptr_t)c;
+}
+
+/* Behind 'v', or NULL: it has none. */
+static inline struct value_index *value_index_of(struct value_context *v)
+{
+  return v->context.layers % VALUE_STEP == 0 ? (struct value_index *)(void *)(v + 1) : NULL;
+}
+
+static inline size_t value_context_size(const ctx_context *c)
+{
+  struct value_context *v = value_context_of(c);
+  return sizeof *v + (value_index_of(v) != NULL ? sizeof(struct value_index) : 0);
 }
 
 /* How many nodes 'c', which can end, may hang on; and one of them, or NULL. */

@@ -13,11 +13,6 @@
 
 /* ---- what the further parents see --------------------------------------- */
 
-static const struct value_context *as_value(const ctx_context *c)
-{
-  return (const struct value_context *)(const void *)c;
-}
-
 /* The next context with values above 'c', which has values. */
 static ctx_context *values_above(const ctx_context *c)
 {
@@ -39,7 +34,7 @@ static struct merged_value *collect(ctx_context *parent, struct merged_value *to
   struct merged_value *end = to + count_values(parent), *back = end;
   for (ctx_context *c = parent->values; c != NULL; c = values_above(c)) {
     if (c->node.kind == NODE_VALUE) {
-      (to++)->context = as_value(c);
+      (to++)->context = value_context_of(c);
       continue;
     }
     const struct merge_context *m = merge_context_of(c);
