@@ -383,7 +383,7 @@ reliability:
 
 # The C tests and the simulation under the memory sanitizer, which clang alone has.
 test-memory:
-	@$(MAKE) --no-print-directory run-memory CC=clang BUILD=build/memory CFLAGS='-O1 -g -fsanitize=memory' LDFLAGS=-fsanitize=memory
+	@$(MAKE) --no-print-directory run-memory CC=clang BUILD=build/memory CFLAGS='-O1 -g1 -fsanitize=memory' LDFLAGS=-fsanitize=memory
 run-memory: $(tests) $(simulate)
 	@BUILD='$(BUILD)' sh spec/run.sh $(tests) $(simulate)
 
