@@ -435,6 +435,7 @@ c_files := $(wildcard core/*.[ch] lua/*.h lua/binding/*.[ch] spec/*.c spec/core/
   examples/*.c examples/guide/*.c bench/*.[ch])
 no_uv = $(if $(shell pkg-config --exists libuv && echo yes),,examples/libuv.c)
 
+# clang-tidy looks at what users build; the tests have the warnings of two compilers, and the sanitizers.
 run-lint:
 	$(lua) .ci/layers.lua
 	$(lua) .ci/names.lua

@@ -31,7 +31,7 @@ for line in io.lines(path) do
   end
   local chart = charts[workload]
   chart[peer] = chart[peer] or {}
-  table.insert(chart[peer], { math.log(size_of(size), 10), math.log(tonumber(ns), 10) })
+  table.insert(chart[peer], { math.log(size_of(size), 10), math.log(math.max(tonumber(ns), 0.01), 10) })
 end
 
 local function label(power)

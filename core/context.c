@@ -210,30 +210,39 @@ void context_begin(ctx_context *c, int64_t deadline_ns)
 }
 
 /* Nobody but the wheel finds 'c' yet, or its up is locked: it cannot end before it is armed. */
-static void arm(ctx_context *c, int64_t own_ns)
+static bool arm(ctx_context *c, int64_t own_ns)
 {
-  if (context_has_wish(c)) engine_arm(c->engine, &deadline_context_of(c)->wish, own_ns);
+  struct deadline_context *d = deadline_context_of(c);
+  return context_has_wish(c) && engine_arm_first(c->engine, &d->wish, own_ns);
 }
 
 /* The deadline is taken over in the section in which 'c' is hung up: who moves that of the up
  * finds 'c' below it, or has moved it before. */
-bool context_hang(ctx_context *c, int64_t own_ns, bool past)
+static bool hang_on(struct node *up, ctx_context *c, int64_t own_ns, bool past, bool *wake)
 {
-  struct node *up = node_up(&c->node);
-  if (up == NULL) {
-    context_begin(c, own_ns);
-    if (!past) arm(c, own_ns);
-    return !past;
-  }
   CTX__LOCK(&up->lock);
   int64_t above_ns = CTX__LOAD(&context_of_node(up)->deadline_ns);
   bool own = own_ns < above_ns;
   context_begin(c, own ? own_ns : above_ns);
   bool born_past = own && past;
   bool live = !born_past && tree_link_locked(up, &c->node);
-  if (live && own) arm(c, own_ns);
+  *wake = live && own && arm(c, own_ns);
   CTX__UNLOCK(&up->lock);
   if (!live && !born_past) node_inherit(&c->node, node_origin(up));
+  return live;
+}
+
+bool context_hang(ctx_context *c, int64_t own_ns, bool past)
+{
+  struct node *up = node_up(&c->node);
+  bool live = !past, wake = false;
+  if (up != NULL) {
+    live = hang_on(up, c, own_ns, past, &wake);
+  } else {
+    context_begin(c, own_ns);
+    wake = live && arm(c, own_ns);
+  }
+  if (wake) engine_wake(c->engine);
   return live;
 }
 

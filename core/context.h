@@ -24,6 +24,8 @@
 /* Marks of a node. */
 enum { MARK_ANNEX = 1 }; /* the first in 'hooks' is its annex; see annex.h */
 
+/* Where a value has slots of its own, they are fixed at birth; the others have theirs only where the
+ * node can end. */
 struct ctx_context {
   struct node node;
   ctx_engine *engine;         /* fixed at birth */
@@ -31,16 +33,15 @@ struct ctx_context {
   struct list hooks; /* to run at the end; under node.lock; but for an annex, empty from the
                         end on; and always, in a value context */
   union {
-    ctx__atomic64 deadline_ns; /* only where the node can end: effective; CTX_NEVER: none; of a live
-                                one that somebody knows, changed under the walk lock and node.lock */
-    struct ctx_context *above; /* of a value: the next of 'values'; fixed at birth */
+    /* Effective; CTX_NEVER: none; of a live one that somebody knows, changed under the walk lock
+     * and node.lock. */
+    ctx__atomic64 deadline_ns;
+    struct ctx_context *above; /* of a value: the next of 'values' */
   };
   union {
-    int64_t
-      own_ns; /* only where the node can end: live, with a wish: that deadline; changed as deadline_ns */
+    int64_t own_ns;   /* live, with a wish: the deadline that it wishes; changed as deadline_ns */
     int64_t ended_ns; /* ended, and not inherited: when; published by node.state */
-    size_t
-      layers; /* of a value: how many there are from it upward, up to a merge; fixed at birth */
+    size_t layers;    /* of a value: how many are in a row from it upward, up to a merge */
   };
 };
 

@@ -24,6 +24,9 @@
  *   owns      "gives": the caller must release it. "takes": the callee will.
  *             "borrows": neither; it need only live through the call, or as
  *             long as is said.
+ *             Who calls anything with a context has a reference on it until the call
+ *             has returned: that others see it end does not mean that the cancel is
+ *             through with it.
  *   fails     A constructor that fails gives NULL with errno, and nothing has
  *             changed. In a forked child that may be ECHILD: see ctx_engine_open.
  *             What cancels, fires, wakes, stops or releases cannot fail and allocates
@@ -319,9 +322,7 @@ CTX_API ctx_context *ctx_notify_signals(ctx_context *parent, size_t n, const int
 /*
  * ctx_retain, ctx_release: one reference more, one less. The last release frees
  * the context, and then those ancestors that only it kept; it does not cancel:
- * a context with a hook on it, or with a living child, is kept by that. Who calls anything with
- * a context has a reference on it until the call has returned: that others see it end does not
- * mean that the cancel is through with it.
+ * a context with a hook on it, or with a living child, is kept by that.
  *
  *   owns     ctx_retain gives one reference and returns 'c'
  *   fails    never

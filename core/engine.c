@@ -171,14 +171,24 @@ void engine_rearm_locked(ctx_engine *e)
   if (has_fd(e)) tell_fd_locked(e);
 }
 
+static bool has_thread(const ctx_engine *e)
+{
+  return CTX__LOAD_RELAXED(&e->thread_is) != THREAD_NONE;
+}
+
+/* Somebody sleeps till an instant that he was told. */
+static bool is_told(const ctx_engine *e)
+{
+  return has_thread(e) || has_fd(e);
+}
+
 void engine_wake_locked(ctx_engine *e)
 {
-  bool has_thread = CTX__LOAD_RELAXED(&e->thread_is) != THREAD_NONE;
-  if (!has_thread && !has_fd(e)) return;
+  if (!is_told(e)) return;
   int64_t next_ns = engine_next_locked(e);
   if (next_ns >= e->told_ns) return;
   e->told_ns = next_ns;
-  if (has_thread)
+  if (has_thread(e))
     sound_alarm_locked(e);
   else
     tell_fd_locked(e);
@@ -194,15 +204,36 @@ void engine_wake_from_signal(ctx_engine *e)
   }
 }
 
+static void arm_locked(ctx_engine *e, struct wheel_entry *entry, int64_t deadline_ns)
+{
+  if (deadline_ns < e->wheel.now_ns) deadline_ns = e->wheel.now_ns;
+  wheel_disarm(&e->wheel, entry);
+  if (deadline_ns != CTX_NEVER) wheel_arm(&e->wheel, entry, deadline_ns);
+}
+
 static void arm(ctx_engine *e, struct wheel_entry *entry, int64_t deadline_ns, bool anew)
 {
   engine_lock(e);
   if (!e->closed && (anew || !wheel_armed(entry))) {
-    if (deadline_ns < e->wheel.now_ns) deadline_ns = e->wheel.now_ns;
-    wheel_disarm(&e->wheel, entry);
-    if (deadline_ns != CTX_NEVER) wheel_arm(&e->wheel, entry, deadline_ns);
+    arm_locked(e, entry, deadline_ns);
     engine_wake_locked(e);
   }
+  engine_unlock(e);
+}
+
+bool engine_arm_first(ctx_engine *e, struct wheel_entry *entry, int64_t deadline_ns)
+{
+  engine_lock(e);
+  if (!e->closed) arm_locked(e, entry, deadline_ns);
+  bool earlier = is_told(e) && engine_next_locked(e) < e->told_ns;
+  engine_unlock(e);
+  return earlier;
+}
+
+void engine_wake(ctx_engine *e)
+{
+  engine_lock(e);
+  engine_wake_locked(e);
   engine_unlock(e);
 }
 

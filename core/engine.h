@@ -35,7 +35,8 @@ enum { ENTRY_TIMER, ENTRY_CONTEXT };
 
 enum engine_count { COUNT_CONTEXTS, COUNT_HOOKS, COUNT_FDS, COUNTS };
 
-/* A count split over cache lines, so that threads seldom meet in it. */
+/* A count split over cache lines, so that threads seldom meet in it. A part that CTX__SHARD_IS_OWN
+ * is changed by one thread alone, and in no signal handler; the last one by additions. */
 struct engine_shard {
   ctx__atomic64 count[COUNTS];
   char apart[64 - COUNTS * sizeof(ctx__atomic64)];
@@ -90,7 +91,7 @@ struct ctx_engine {
   ctx_context *signaled[SIGNALED_MAX]; /* to be canceled, with a reference; or NULL */
   ctx__thread thread;                  /* from THREAD_RUNS on */
 
-  struct engine_shard shard[CTX__SHARDS]; /* relaxed atomics */
+  struct engine_shard shard[CTX__SHARDS]; /* read by all */
 };
 
 /* A ctx_timer, seen from inside. */
@@ -153,6 +154,11 @@ int engine_accepts(ctx_engine *e);
  * before the one that was driven to last counts as that one: what asks for the past does not
  * overtake. */
 void engine_arm(ctx_engine *e, struct wheel_entry *entry, int64_t deadline_ns);
+
+/* The same for an entry that was never armed, under a lock that is not to be held for long. True:
+ * engine_wake is to come, without it. */
+bool engine_arm_first(ctx_engine *e, struct wheel_entry *entry, int64_t deadline_ns);
+void engine_wake(ctx_engine *e);
 
 /* Arms 'entry', unless it is armed. */
 void engine_keep(ctx_engine *e, struct wheel_entry *entry, int64_t deadline_ns);

@@ -162,7 +162,16 @@ void ctx__wake_from_signal(const ctx__atomic *p)
 
 #endif
 
-static const int64_t lock_sleep_ns = 1000000;
+/* For a millisecond at most, which the kernel counts: no clock is read. Without Linux, for a slice. */
+static void sleep_on_lock(const ctx__lock *l)
+{
+#if CTX__FD_TIMED
+  struct timespec limit = timespec_of(1000000);
+  syscall(futex(), l, FUTEX_WAIT_PRIVATE, 2, &limit, NULL, 0);
+#else
+  ctx__wait(l, 2, INT64_MAX);
+#endif
+}
 
 /* The three-state mutex of Drepper, "Futexes are tricky" (2011), after a short spin, but for how it
  * is dropped. */
@@ -172,8 +181,7 @@ void ctx__lock_slow(ctx__lock *l)
     uint32_t expected = 0;
     if (CTX__LOAD_RELAXED(l) == 0 && CTX__CAS(l, &expected, 1)) return; /* race: for it */
   }
-  while (__atomic_exchange_n(l, 2, __ATOMIC_ACQUIRE) != 0)
-    ctx__wait(l, 2, ctx__now() + lock_sleep_ns);
+  while (__atomic_exchange_n(l, 2, __ATOMIC_ACQUIRE) != 0) sleep_on_lock(l);
 }
 
 /* ---- threads and processes ------------------------------------------------ */

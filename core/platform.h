@@ -15,6 +15,8 @@
  *                          wakes all who sleep on that word, whose memory may be gone
  *   CTX__WAKE_FROM_SIGNAL  the same in a signal handler; without Linux, a little later
  *   CTX__SELF              what belongs to this thread: a struct ctx__self
+ *   CTX__SHARD             the part of a split count for this thread, below CTX__SHARDS;
+ *   CTX__SHARD_IS_OWN      whether no other thread changes that part
  *   CTX__ONCE              runs a function once in the process
  *   CTX__THREAD_START      0, or the errno of the failure; the thread takes no signals
  *   CTX__THREAD_JOIN       waits for its end
@@ -98,9 +100,10 @@ extern CTX__TLS struct ctx__self ctx__self;
  * process lives, and need no atomic addition there; the last is of all the others. */
 #define CTX__SHARDS 16
 #define CTX__SHARD_IS_OWN(i) ((i) < CTX__SHARDS - 1)
+#define CTX__SHARD() ctx__shard()
 size_t ctx__shard_new(void);
 
-static inline size_t CTX__SHARD(void)
+static inline size_t ctx__shard(void)
 {
   size_t i = CTX__SELF()->shard;
   return i != 0 ? i - 1 : ctx__shard_new();
@@ -131,7 +134,7 @@ void ctx__wake_from_signal(const ctx__atomic *p);
 /*
  * 0 free, 1 held, 2 held and somebody may sleep. It is dropped by a plain store, which costs a
  * fraction of an exchange. Who begins to sleep between the look and the store is not seen, and not
- * woken: so nobody sleeps longer than a millisecond before he looks again.
+ * woken: so nobody sleeps on a lock for long before he looks again.
  */
 typedef ctx__atomic ctx__lock;
 

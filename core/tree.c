@@ -121,8 +121,8 @@ void tree_leave(struct tree *t, struct node *n)
   CTX__UNLOCK(&n->lock);
 }
 
-/* How many children without children are ended before others get at the lock of their up. */
-enum { LEAVES_AT_ONCE = 64 };
+/* So many children are popped before others get at the lock of their up. */
+enum { AT_ONCE = 64 };
 
 void tree_walk_from(struct tree_walk *w, struct node *root)
 {
@@ -177,10 +177,6 @@ static void ascend(struct tree_walk *w)
   leave(w, w->at, w->at->kind == NODE_MERGE);
   w->at = over;
   w->over = NULL;
-  if (++w->leaves % LEAVES_AT_ONCE != 0 || list_empty(&over->children)) return;
-  hold(w, over);
-  CTX__UNLOCK(&over->lock);
-  CTX__LOCK(&over->lock);
 }
 
 /* From 'at', which has no child left, to where there may be more. False: there is not. */
@@ -203,13 +199,23 @@ static void pass_by(struct tree_walk *w, struct node *n)
     list_append(&w->rest.spared, &n->sibling);
 }
 
+/* Where the walk stands and will go on, others are let in. */
+static void let_in(struct tree_walk *w)
+{
+  struct node *at = w->at;
+  if (++w->popped % AT_ONCE != 0 || list_empty(&at->children)) return;
+  hold(w, at);
+  CTX__UNLOCK(&at->lock);
+  CTX__LOCK(&at->lock);
+}
+
 /* Pops children of 'at' up to the first that is live, and locks it. One that is done has no
  * children, or their walk would be this one. */
 static struct node *pop_child(struct tree_walk *w)
 {
   struct list *children = &w->at->children;
   struct list_link *k;
-  while ((k = list_pop(children)) != NULL) {
+  for (let_in(w); (k = list_pop(children)) != NULL; let_in(w)) {
     struct node *child = node_hung(LIST_ELEMENT(k, struct node, sibling));
     if (child->kind == NODE_GRACE) {
       pass_by(w, child);

@@ -57,7 +57,7 @@ struct node {
   ctx__atomic refs;  /* above 2^30 the node is never freed */
   ctx__lock lock;    /* guards 'children', their 'sibling', the end, and what context.h adds */
   uint8_t kind;      /* enum node_kind; fixed at birth */
-  uint8_t marks;     /* for the owner of the node; under 'lock' */
+  uint8_t marks;     /* for the owner of the node; under 'lock', or with the only reference */
   uint8_t pinned;    /* stays where its 'sibling' lies; under up's lock */
   uint8_t inherited : 1; /* the end came from above; published by 'state' */
   uint8_t ended_by : 7;  /* not inherited: who ended it, for its owner; published by 'state' */
@@ -69,7 +69,8 @@ struct node {
   };
   union {
     struct list_link sibling; /* in up's children; under up's lock */
-    struct node *via; /* of a node that a walk is below and comes back to: where to go then */
+    struct node *via; /* where a walk goes to from here, when it has come back; under the walk lock:
+                         of a merge, or of one that is done and held, which nobody takes off */
   };
   union {
     struct node *origin; /* inherited: the node that ended first */
@@ -164,7 +165,7 @@ struct tree_walk {
   struct node *over; /* whose child 'at' is, still locked as well; or NULL: the walk is past it */
   struct node *back; /* where to go from 'over', or else from 'at', when it has no child left */
   bool held;         /* that one has a reference of the walk; its 'via' is 'back' then */
-  unsigned leaves;   /* since 'over' was locked */
+  unsigned popped;   /* children so far: now and then others get at the lock over them */
   struct tree_rest rest;
 };
 

@@ -36,10 +36,13 @@ conform() {
   [ "$verdict" = ok ] && passed=$((passed + 1)) || failed=$((failed + 1))
 }
 
-# The whole address sanitizer, leaks included; no effect on a plain build.
-# A small quarantine: what it keeps from use comes anew from the kernel.
-export ASAN_OPTIONS="detect_leaks=1:quarantine_size_mb=16:${ASAN_OPTIONS-}"
-export TSAN_OPTIONS="atexit_sleep_ms=0:${TSAN_OPTIONS-}" # or each process sleeps for a second at its end
+# The whole address sanitizer, leaks included; no effect on a plain build. What is freed is kept for the
+# next that asks, and not given to the system, nor for long kept from use: pages cost more than the tests.
+keep=allocator_release_to_os_interval_ms=-1
+export ASAN_OPTIONS="detect_leaks=1:quarantine_size_mb=16:$keep:${ASAN_OPTIONS-}"
+export MSAN_OPTIONS="$keep:${MSAN_OPTIONS-}"
+# Else each process sleeps for a second at its end.
+export TSAN_OPTIONS="atexit_sleep_ms=0:$keep:${TSAN_OPTIONS-}"
 export UBSAN_OPTIONS="print_stacktrace=1:${UBSAN_OPTIONS-}"
 
 count() {

@@ -60,29 +60,23 @@ static struct loop *find_again(lua_State *L)
   return same && CTX__LOAD(&changes) == last.change ? last.loop : NULL;
 }
 
-static void remember(lua_State *L, struct loop *l)
-{
-  last.registry = lua_topointer(L, LUA_REGISTRYINDEX);
-  last.change = CTX__LOAD(&changes);
-  last.loop = l;
-}
-
 struct loop *loop_of(lua_State *L)
 {
   struct loop *l = find_again(L);
   if (l != NULL) return l;
   l = push_loop(L);
   lua_pop(L, 1);
-  remember(L, l);
+  last.registry = lua_topointer(L, LUA_REGISTRYINDEX);
+  last.change = CTX__LOAD(&changes);
+  last.loop = l;
   return l;
 }
 
+/* What the registry holds now, which a script may have changed. */
 struct loop *loop_find(lua_State *L)
 {
-  struct loop *l = find_again(L);
-  if (l != NULL) return l;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &loop_key);
-  l = block_test(L, -1, &loop_kind);
+  struct loop *l = block_test(L, -1, &loop_kind);
   lua_pop(L, 1);
   return l;
 }
@@ -229,8 +223,13 @@ void loop_receive(struct loop *l)
 
 void loop_anchor_fired(lua_State *L)
 {
-  struct loop *l = loop_find(L);
+  struct loop *l = find_again(L);
   struct world *w;
+  if (l != NULL) {
+    loop_receive(l);
+    if (list_empty(&l->links) && world_fired(l->world) == NULL) return;
+  }
+  l = loop_find(L);
   if (l == NULL) return;
   loop_receive(l);
   if (!list_empty(&l->links)) l->receive_links(L);
@@ -391,11 +390,11 @@ static void make_memory(lua_State *L)
 
 static void make_loop(lua_State *L)
 {
+  CTX__ADD(&changes, 1); /* one may have gone without a word, where a script has helped */
   make_memory(L);
   block_open(L, &loop_kind);
   block_open(L, &world_kind);
   block_push_new(L, &loop_kind, sizeof(struct loop), LOOP_VALUES);
-  CTX__ADD(&changes, 1); /* one may have gone without a word, if a script has helped */
   lua_newtable(L);
   lua_setiuservalue(L, -2, LOOP_ANCHORS);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &loop_key);

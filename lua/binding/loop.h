@@ -17,7 +17,7 @@
  * Contexts end on any thread; what that means here comes by letter, and the loop's own
  * thread receives it. So all of this is only ever touched on the thread of its state.
  *
- * drive.h moves it. Knows ctx.h, list.h, block.h, mailbox.h, poller.h and quota.h.
+ * drive.h moves it. Knows platform.h, ctx.h, list.h, block.h, mailbox.h, poller.h and quota.h.
  */
 #ifndef CTX_BINDING_LOOP_H
 #define CTX_BINDING_LOOP_H

@@ -102,12 +102,36 @@ TEST(locks)
   CHECK_INT(shared.lock, 0);
 }
 
+static ctx__lock dropped = 1;
+
+static void *take_it(void *arg)
+{
+  (void)arg;
+  CTX__LOCK(&dropped);
+  CTX__UNLOCK(&dropped);
+  return NULL;
+}
+
+/* As by who has looked for sleepers just before one came. */
+TEST(dropped_unseen)
+{
+  pthread_t t;
+  CHECK_INT(pthread_create(&t, NULL, take_it, NULL), 0);
+  ctx__atomic nobody = 0;
+  while (CTX__LOAD(&dropped) != 2) CTX__WAIT(&nobody, 0, CTX__NOW() + 1000000);
+  CTX__WAIT(&nobody, 0, CTX__NOW() + 10000000); /* it sleeps */
+  CTX__STORE(&dropped, 0);
+  CHECK_INT(pthread_join(t, NULL), 0);
+  CHECK_INT(dropped, 0);
+}
+
 static const struct test tests[] = {
   T(past, "D2 a wait until an instant of the past does not last"),
   T(changed, "nor one for a word that has changed"),
   T(far_wait, "D2 a wait until an instant that is far away lasts"),
   T(far_descriptor, "J3 a descriptor is not readable before such an instant"),
   T(clocks, "the clocks do not go back, and the coarse one is not far behind"),
+  T(dropped_unseen, "who sleeps on a lock that is dropped unseen takes it all the same"),
   T(locks, "one thread at a time is inside a lock"),
 };
 

@@ -56,7 +56,7 @@ struct ctx__self *explore_self(void);
 void explore_foreign(const char *where);
 
 #define CTX__SELF() explore_self()
-#define CTX__SHARDS 8
+#define CTX__SHARDS 16
 #define CTX__SHARD() ((size_t)0)
 #define CTX__SHARD_IS_OWN(i) ((void)(i), false)
 #define CTX__FOREIGN() explore_foreign(EXPLORE_HERE)

@@ -297,6 +297,18 @@ static void deadline_rings(void)
   end_shop(s);
 }
 
+/* The thread has started, and sleeps without end. */
+static void deadline_rings_later(void)
+{
+  struct shop *s = new_shop();
+  s->second = ctx_after_func(s->a, ring, s, 0);
+  s->b = ctx_with_deadline(s->a, 10);
+  s->first = ctx_after_func(s->b, ring_in_time, s, 0);
+  AWAIT(&s->ran);
+  close_shop(s);
+  end_shop(s);
+}
+
 const struct scenario driver_scenarios[] = {
   {"driver-hook", "a hook wakes the thread, wherever that is, and close joins it", hook_runs,
    .bound = COMPLETE},
@@ -316,5 +328,7 @@ const struct scenario driver_scenarios[] = {
   {"driver-disarm", "a timer fires or is disarmed, and then its memory is free", disarmed_in_time,
    .bound = COMPLETE, .time_passes = true},
   {"driver-deadline", "a deadline runs its hooks, to the nanosecond", deadline_rings,
+   .bound = COMPLETE},
+  {"driver-deadline-later", "and so where the thread sleeps by then", deadline_rings_later,
    .bound = COMPLETE},
   {0}};
