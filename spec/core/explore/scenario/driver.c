@@ -305,6 +305,7 @@ static void deadline_rings_later(void)
   s->b = ctx_with_deadline(s->a, 10);
   s->first = ctx_after_func(s->b, ring_in_time, s, 0);
   AWAIT(&s->ran);
+  EXPECT(ctx_hook_stop(s->second));
   close_shop(s);
   end_shop(s);
 }
