@@ -48,8 +48,8 @@ static bool in_force_locked(struct deadline_context *d)
 
 bool deadline_is_over_locked(struct deadline_context *d, int64_t now_ns)
 {
-  return d->context.own_ns <= now_ns &&
-         in_force_locked(d); /* race: it is moved after it was popped */
+  bool over = d->context.own_ns <= now_ns;
+  return over && in_force_locked(d); /* race: it is moved after it was popped */
 }
 
 void deadline_arm(struct deadline_context *d)
@@ -93,8 +93,8 @@ static bool follow_locked(ctx_context *c)
   struct deadline_context *d = deadline_context_of(c);
   if (c->node.kind == NODE_GRACE) {
     int64_t own_ns = clock_after(above_ns, ((struct grace_context *)(void *)d)->grace_ns);
-    return own_ns != d->context.own_ns &&
-           wish_locked(d, own_ns); /* never: another one, no change */
+    bool other = own_ns != d->context.own_ns;
+    return other && wish_locked(d, own_ns); /* never: another one, no change */
   }
   if (in_force_locked(d))
     engine_keep(c->engine, &d->wish, d->context.own_ns);
