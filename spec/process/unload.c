@@ -75,7 +75,7 @@ static void *load_in_thread(void *arg)
 
 TEST(close_while_the_thread_runs)
 {
-  int64_t ran = 0;
+  static int64_t ran; /* the thread that counts is still there later */
   int n = setting("UNLOADS", UNLOADS);
   for (int i = 0; i < n; i++) load_and_close(&ran);
   EVENTUALLY(READ(ran) == n);
@@ -83,7 +83,7 @@ TEST(close_while_the_thread_runs)
 
 TEST(close_on_threads_that_end)
 {
-  int64_t ran = 0;
+  static int64_t ran; /* the thread that counts is still there later */
   int n = setting("UNLOADS", UNLOADS);
   for (int i = 0; i < n; i++) join(start(load_in_thread, &ran));
   EVENTUALLY(READ(ran) == n);
@@ -91,7 +91,7 @@ TEST(close_on_threads_that_end)
 
 TEST(fork_after_close)
 {
-  int64_t ran = 0;
+  static int64_t ran; /* the thread that counts is still there later */
   for (int i = 0; i < 10; i++) {
     load_and_close(&ran);
     pid_t child = fork();
