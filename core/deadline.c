@@ -106,7 +106,8 @@ static bool follow_locked(ctx_context *c)
 bool deadline_follow(ctx_context *c)
 {
   CTX__LOCK(&c->node.lock);
-  bool changed = !state_is_done(context_state(c)) && follow_locked(c);
+  bool live = !state_is_done(context_state(c));
+  bool changed = live && follow_locked(c); /* race: it ends meanwhile */
   CTX__UNLOCK(&c->node.lock);
   return changed;
 }

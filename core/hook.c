@@ -233,7 +233,7 @@ bool hook_sleep(struct sleeper *s, ctx_context *end)
   *s = (struct sleeper){.hook = {.flags = HOOK_SLEEPER, .engine = end->engine}};
   s->hook.context = ctx_retain(end);
   engine_count(end->engine, COUNT_HOOKS, 1);
-  if (hook_hang(end, &s->hook)) return true;
+  if (hook_hang(end, &s->hook)) return true; /* race: it ends meanwhile */
   engine_count(end->engine, COUNT_HOOKS, -1);
   ctx_release(end);
   return false;

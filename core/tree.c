@@ -222,10 +222,9 @@ static struct node *pop_child(struct tree_walk *w)
       continue;
     }
     CTX__LOCK(&child->lock);
-    if (!done_locked(child)) {
-      if (child->kind != NODE_MERGE || node_retain_unless_dead(child))
-        return child; /* race: it goes */
-    }
+    bool live = !done_locked(child);
+    if (live && child->kind == NODE_MERGE) live = node_retain_unless_dead(child);
+    if (live) return child;
     CTX__UNLOCK(&child->lock);
   }
   return NULL;
@@ -285,10 +284,10 @@ static struct node *next_beside(struct node *n, struct list *dead)
   CTX__LOCK(&up->lock);
   struct list_link *k = list_after(&up->children, &n->sibling);
   bool done = done_locked(hung);
-  if (done) list_remove(&up->children, &n->sibling);
+  if (done) list_remove(&up->children, &n->sibling); /* race: it ends meanwhile */
   n->pinned = 0;
   bool last = !node_release_unless_last(hung);
-  if (last) {
+  if (last) {                                           /* race: it was let go meanwhile */
     if (!done) list_remove(&up->children, &n->sibling); /* race: it ends, and then goes */
     n->pinned = 1;
     list_append(dead, &hung->sibling);

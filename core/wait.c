@@ -58,7 +58,7 @@ int ctx_wait(ctx_context *c, int64_t timeout_ns)
   if (err != 0 || timeout_ns <= 0 || engine_is_dead(c->engine)) return err;
   int64_t until_ns = clock_after(clock_now(&c->engine->clock), timeout_ns);
   struct sleeper s;
-  if (!wait_lie_down(&s, c)) return ctx_err(c);
+  if (!wait_lie_down(&s, c)) return ctx_err(c); /* race: it ends meanwhile */
   err = sleep_until(c, &s, until_ns);
   wait_get_up(&s);
   return err;
