@@ -42,8 +42,9 @@ static bool fire_locked(ctx_engine *e, struct wheel_entry *entry)
   bool alive = node_retain_unless_dead(&d->context.node);
   int64_t now_ns = e->wheel.now_ns; /* at which the entry was found due */
   engine_unlock(e);
-  bool ended = alive && cancel_expired(d, now_ns, HOOK_RUN_INLINE);
-  if (alive) ctx_release(&d->context);
+  if (!alive) return false; /* race: the last release comes before */
+  bool ended = cancel_expired(d, now_ns, HOOK_RUN_INLINE);
+  ctx_release(&d->context);
   return ended;
 }
 
