@@ -11,7 +11,7 @@
 
 /* ---- the index ------------------------------------------------------------ */
 
-/* Where a search for 'key' begins: the high bits of a product (Fibonacci hashing, Knuth). */
+/* Where a search for 'key' begins: a few bits of a product (multiplicative hashing, Knuth). */
 static size_t first_slot(const void *key)
 {
   uint64_t product = (uint64_t)(uintptr_t)key * UINT64_C(0x9e3779b97f4a7c15);

@@ -72,7 +72,6 @@ struct loop *loop_of(lua_State *L)
   return l;
 }
 
-/* What the registry holds now, which a script may have changed. */
 struct loop *loop_find(lua_State *L)
 {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &loop_key);

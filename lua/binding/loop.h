@@ -92,13 +92,14 @@ enum { LOOP_ANCHORS = 1, LOOP_WORLD, LOOP_ERROR, LOOP_ROOT, LOOP_VALUES = LOOP_R
 /* User values of a world's. */
 enum { WORLD_BACKGROUND = 1, WORLD_TODO, WORLD_OUTER, WORLD_ANCHORS, WORLD_VALUES = WORLD_ANCHORS };
 
-/* The loop of this state; raises when it has been tampered with, or the state closes. */
+/* The loop of this state; raises when it cannot be found, because a script has tampered with it or the
+ * state closes. One that this thread has found before is not looked for again as long as it lives. */
 struct loop *loop_of(lua_State *L);
 
-/* The same, or NULL. */
+/* What the registry of this state has for its loop now; NULL: nothing, or what a script has put there. */
 struct loop *loop_find(lua_State *L);
 
-/* The same, and the engine of its world in front: both raise when the state that closes has closed
+/* As loop_of, and the engine of its world in front: both raise when the state that closes has closed
  * that, too. */
 struct loop *loop_check(lua_State *L);
 ctx_engine *loop_engine(lua_State *L);

@@ -57,13 +57,17 @@ static void close_engine(void *arg)
 
 /* ---- the walk ---------------------------------------------------------------------- */
 
-static void walked(void)
+static void cancel_meets(struct house *h, void (*release)(void *arg))
 {
-  struct house *h = new_house();
-  together(h, release_child, cancel_parent, NULL);
+  together(h, release, cancel_parent, NULL);
   ctx_release(h->parent);
   close_engine(h);
   CTX__FREE(h);
+}
+
+static void walked(void)
+{
+  cancel_meets(new_house(), release_child);
 }
 
 static void walked_deep(void)
@@ -75,10 +79,7 @@ static void walked_deep(void)
   h->child = ctx_with_cancel(last);
   ctx_release(child);
   ctx_release(last);
-  together(h, release_child, cancel_parent, NULL);
-  ctx_release(h->parent);
-  close_engine(h);
-  CTX__FREE(h);
+  cancel_meets(h, release_child);
 }
 
 /* The walk comes back to 'child', which those below it alone have kept. */
@@ -90,10 +91,7 @@ static void walked_branch(void)
   ctx_release(h->child);
   h->child = ctx_with_cancel(first);
   ctx_release(first);
-  together(h, release_both, cancel_parent, NULL);
-  ctx_release(h->parent);
-  close_engine(h);
-  CTX__FREE(h);
+  cancel_meets(h, release_both);
 }
 
 static void walked_tracked(void)
@@ -102,10 +100,7 @@ static void walked_tracked(void)
   ctx_engine_track(h->engine, true);
   ctx_release(h->child);
   h->child = ctx_with_deadline(h->parent, 10);
-  together(h, release_child, cancel_parent, NULL);
-  ctx_release(h->parent);
-  close_engine(h);
-  CTX__FREE(h);
+  cancel_meets(h, release_child);
 }
 
 static void unlinked(void)
