@@ -11,12 +11,41 @@ struct annex *annex_of(const ctx_context *c)
   return LIST_ELEMENT(c->hooks.first, struct annex, link);
 }
 
+/* ---- where the end was asked for --------------------------------------- */
+
+/* Whether 'c' has its site in the place of its hooks, of which it has none any more. */
+static bool site_is_in_place(const ctx_context *c)
+{
+  return state_is_done(CTX__LOAD_RELAXED(&c->node.state)) && !c->node.inherited;
+}
+
+void annex_keep_site_locked(ctx_context *c, const char *site)
+{
+  struct annex *a = annex_of(c);
+  if (a != NULL)
+    a->end_site = site;
+  else
+    c->site = site;
+}
+
+const char *annex_site_locked(const ctx_context *c)
+{
+  const struct annex *a = annex_of(c);
+  return a != NULL ? a->end_site : c->site;
+}
+
+/* ---- making ------------------------------------------------------------ */
+
 /* Gives 'c' the annex 'a', unless it has got one: that which it has now. */
 static struct annex *keep(ctx_context *c, struct annex *a)
 {
   CTX__LOCK(&c->node.lock);
   struct annex *has = annex_of(c);
   if (has == NULL) {
+    if (site_is_in_place(c)) {
+      a->end_site = c->site;
+      list_init(&c->hooks);
+    }
     list_prepend(&c->hooks, &a->link);
     c->node.marks |= MARK_ANNEX;
     has = a;

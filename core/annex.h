@@ -19,10 +19,11 @@ struct annex {
   ctx_context *context;  /* whose it is; fixed */
 
   /* Under the node's lock: */
-  char *name;       /* a block of its own, or NULL */
-  uint64_t id;      /* 0: not asked for yet */
-  ctx__fd fd;       /* see descriptor.h; */
-  uint32_t process; /* CTX__PROCESS() when it was opened; 0: it has not been */
+  char *name;           /* a block of its own, or NULL */
+  const char *end_site; /* where the end of the context was asked for, or NULL */
+  uint64_t id;          /* 0: not asked for yet */
+  ctx__fd fd;           /* see descriptor.h; */
+  uint32_t process;     /* CTX__PROCESS() when it was opened; 0: it has not been */
 
   /* Of a tracked one, fixed at birth: */
   struct list_link tracked; /* in the engine's list; under its lock */
@@ -37,6 +38,10 @@ struct annex *annex_of(const ctx_context *c);
 
 /* The same without the lock, made when there is none. NULL with errno: there is no memory. */
 struct annex *annex_make(ctx_context *c);
+
+/* Keeps, and gives, where the end of 'c', which is done, was asked for; NULL: it is not known. */
+void annex_keep_site_locked(ctx_context *c, const char *site);
+const char *annex_site_locked(const ctx_context *c);
 
 /* Makes that of 'c', which nobody knows yet and which is to be tracked, and takes the site that
  * was set for it. False: there is no memory. */

@@ -1,5 +1,6 @@
 #include "platform.h"
 
+#include "annex.h"
 #include "cancel.h"
 #include "deadline.h"
 #include "listener.h"
@@ -33,7 +34,8 @@ static void publish_locked(ctx_context *c, const struct ending *end)
   c->node.end.cause = end->cause;
   c->node.ended_by = end->by & 0x7f;
   bool canceled = end->err == CTX_CANCELED;
-  if (canceled) c->ended_ns = end->at_ns; /* else it is the own deadline, and lies there already */
+  if (canceled)
+    c->node.ended_ns = end->at_ns; /* else it is the own deadline, and lies there already */
   CTX__STORE(&c->node.state, end->err);
 }
 
@@ -42,23 +44,12 @@ static void publish_locked(ctx_context *c, const struct ending *end)
 static void spare(ctx_context *c, struct list *spared, struct list *dead)
 {
   bool roughly = c->node.state == CTX_CANCELED && clock_is_monotonic(&c->engine->clock);
-  int64_t at_ns = roughly && !list_empty(spared) ? CTX__NOW() : c->ended_ns;
+  int64_t at_ns = roughly && !list_empty(spared) ? CTX__NOW() : c->node.ended_ns;
   struct list_link *k;
   while ((k = list_pop(spared)) != NULL) {
     struct node *n = LIST_ELEMENT(k, struct node, sibling);
     deadline_spare((struct grace_context *)(void *)n, at_ns, dead);
     list_append(dead, k);
-  }
-}
-
-/* Takes merges that have ended off all that they hang on. */
-static void leave_merges(struct list *merges, struct list *dead)
-{
-  struct list_link *k;
-  while ((k = list_pop(merges)) != NULL) {
-    struct node *n = LIST_ELEMENT(k, struct node, sibling);
-    context_unlink(context_of_node(n));
-    if (!node_release_unless_last(n)) list_append(dead, k); /* race: with the last release */
   }
 }
 
@@ -74,17 +65,8 @@ static void end_below(ctx_context *c, struct hook_batch *batch, struct list *dea
     listener_leave(context_of_node(n));
     disarm(context_of_node(n));
   }
-  leave_merges(&walk.rest.merges, &walk.rest.dead);
   spare(c, &walk.rest.spared, &walk.rest.dead);
   *dead = walk.rest.dead;
-}
-
-/* All below 'c', which has ended, is done as well: its place for children is free. */
-static void keep_site(ctx_context *c, const char *site)
-{
-  CTX__LOCK(&c->node.lock);
-  c->node.site = site;
-  CTX__UNLOCK(&c->node.lock);
 }
 
 /* Ends 'c' and all below it, unless it is done. */
@@ -103,16 +85,14 @@ static bool end_tree(ctx_context *c, const struct ending *end, struct hook_batch
   }
   if (live) {
     publish_locked(c, end);
-    if (!walk) c->node.site = end->site;
     hook_collect_locked(c, batch);
+    annex_keep_site_locked(c, end->site);
     listener_leave(c);
   }
-  if (live && walk) {
+  if (live && walk)
     end_below(c, batch, dead); /* unlocks it */
-    keep_site(c, end->site);
-  } else {
+  else
     CTX__UNLOCK(&c->node.lock);
-  }
   if (live) disarm(c); /* last: to the driver something is due until all hooks lie in its queue */
   if (walk) tree_walk_end(tree);
   return live;
@@ -131,7 +111,6 @@ static bool context_end(ctx_context *c, const struct ending *end, enum hook_runn
     tree_join(&c->engine->tree);
     return false;
   }
-  context_unlink(c);
   if (batch.used || !list_empty(&dead)) {
     ctx_retain(c); /* a hook may release the caller's reference */
     hook_run_batch(c->engine, &batch);

@@ -57,7 +57,7 @@ static const char *check_wish(const struct wheel_entry *entry)
   struct node *up = node_up(&c->node);
   int64_t deadline_ns = CTX__LOAD(&c->deadline_ns);
   if (state_is_done(context_state(c))) return "a context that is done is armed";
-  if (deadline_ns != d->context.own_ns)
+  if (deadline_ns != d->context.node.own_ns)
     return "a context is armed, and another deadline is in force";
   if (entry->deadline_ns < deadline_ns) return "a context is armed too early";
   if (up == NULL || c->node.kind == NODE_GRACE) return NULL;

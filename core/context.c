@@ -32,11 +32,12 @@ void context_unlink(ctx_context *c)
 }
 
 /* Takes what can end out of all that may still find it: its up, and the wheel. A
- * done one is in neither: who ended it saw to that, with a reference in his hands, or its lock. */
+ * done one is not in that: who ended it saw to it, with a reference in his hands, or its lock. */
 static void disappear(ctx_context *c)
 {
-  if (!state_is_done(context_state(c))) {
-    context_unlink(c);
+  bool done = state_is_done(context_state(c));
+  context_unlink(c);
+  if (!done) {
     listener_leave(c);
     if (context_has_wish(c)) engine_disarm(c->engine, &deadline_context_of(c)->wish);
   }
@@ -55,56 +56,67 @@ static void drop_value(struct value_context *v)
   if (v->drop != NULL) v->drop(v->value);
 }
 
+/* Whoever frees a context that has held its parent by lying there needs the engine a moment longer. */
 static void free_root(ctx_context *c)
 {
   ctx_engine *e = c->engine;
   if (c->node.kind != NODE_BACKGROUND) return; /* its memory goes with the background's */
+  engine_await_none(e, COUNT_CONTEXTS);
   engine_free(e, e, e->block_size);
 }
 
 /* Gives up the further parents of a merge, which hangs on them no longer. Those that it alone has
- * kept are hung nowhere from now on, and put into 'dead'. */
+ * kept are taken out, and put into 'dead'. */
 static void leave_members(struct merge_context *m, struct list *dead)
 {
   for (size_t i = 1; i < m->members; i++) {
     struct node *parent = m->member[i].parent;
     if (!node_release(parent)) continue;
-    if (node_can_end(parent) && parent->kind != NODE_MERGE) tree_unlink(parent);
+    if (node_can_end(parent) && parent->kind != NODE_MERGE) tree_take_out(parent);
     list_append(dead, &parent->sibling);
   }
 }
 
-/* Further parents that go with it are put into 'dead'. */
-static void context_free(ctx_context *c, struct list *dead)
+/* The memory of 'c'. What is counted last shows that its engine is not needed any more. */
+static void free_block(ctx_context *c)
 {
-  bool ends = node_can_end(&c->node);
-  if (ends) disappear(c);
-  annex_drop(c);
-  if (c->node.kind == NODE_BACKGROUND || c->node.kind == NODE_TODO) {
-    free_root(c);
-    return;
+  ctx_engine *e = c->engine;
+  engine_free(e, c, size_of(c));
+  engine_count(e, COUNT_CONTEXTS, -1);
+}
+
+/* The parent, where that is to be freed as well, or NULL. Further parents are put into 'dead'. */
+static struct node *context_free(ctx_context *c, struct list *dead)
+{
+  struct node *n = &c->node, *parent = n->parent;
+  if (node_can_end(n)) {
+    drop_causes(c);
+    disappear(c);
   }
-  if (ends) drop_causes(c);
-  if (c->node.kind == NODE_MERGE) leave_members(merge_context_of(c), dead);
-  if (c->node.kind == NODE_VALUE) drop_value(value_context_of(c));
-  engine_count(c->engine, COUNT_CONTEXTS, -1);
-  engine_free(c->engine, c, size_of(c));
+  annex_drop(c);
+  if (n->kind == NODE_MERGE) leave_members(merge_context_of(c), dead);
+  if (n->kind == NODE_VALUE) drop_value(value_context_of(c));
+  bool counted = n->counted, last = n->last;
+  if (n->kind == NODE_BACKGROUND || n->kind == NODE_TODO)
+    free_root(c);
+  else
+    free_block(c);
+  if (counted) last = parent != NULL && node_release(parent);
+  return last ? parent : NULL;
 }
 
 void context_free_upwards(ctx_context *c)
 {
-  if (engine_is_dead(c->engine)) return; /* its links may be half made: it is left to the process */
   struct list dead; /* by their siblings: a further parent of a merge may be a merge again */
   list_init(&dead);
   for (;;) {
-    struct node *parent = c->node.parent;
-    context_free(c, &dead);
-    if (parent == NULL || !node_release(parent)) {
+    struct node *n = context_free(c, &dead);
+    if (n == NULL) {
       struct list_link *k = list_pop(&dead);
       if (k == NULL) return;
-      parent = LIST_ELEMENT(k, struct node, sibling);
+      n = LIST_ELEMENT(k, struct node, sibling);
     }
-    c = context_of_node(parent);
+    c = context_of_node(n);
   }
 }
 
@@ -122,18 +134,18 @@ ctx_context *ctx_retain(ctx_context *c)
 }
 
 /* Whether the caller has the only reference on 'c', and nobody finds it without one: then it need
- * not be counted down. What has ended by itself is found by those alone who held it before: so
- * the references are looked at last. What is tracked is found by its annex. */
-static bool is_ours_alone(const ctx_context *c)
+ * not be counted down. What is done is found by its up alone, and so is taken off there; a merge
+ * by several, and what is tracked by its annex. */
+static bool is_ours_alone(ctx_context *c)
 {
-  if (!node_can_end(&c->node) || !state_is_done(context_state(c)) || c->node.inherited)
-    return false;
-  return CTX__LOAD(&c->node.refs) == 1 && c->node.marks == 0;
+  struct node *n = &c->node;
+  if (!node_can_end(n) || n->kind == NODE_MERGE || !state_is_done(context_state(c))) return false;
+  return n->marks == 0 && node_is_alone(n) && tree_unlink_alone(n);
 }
 
 void ctx_release(ctx_context *c)
 {
-  if (c == NULL) return;
+  if (c == NULL || engine_is_dead(c->engine)) return; /* whose links may be half made */
   if (is_ours_alone(c) || node_release(&c->node)) context_free_upwards(c);
 }
 
@@ -172,7 +184,7 @@ void context_init_root(ctx_context *c, ctx_engine *e, enum node_kind kind, ctx_c
 /* A new context that nobody knows: the caller still holds its parent. */
 static void give_up(ctx_context *c, size_t size)
 {
-  node_release(c->node.parent);
+  if (c->node.counted) node_release(c->node.parent);
   engine_count(c->engine, COUNT_CONTEXTS, -1);
   engine_free(c->engine, c, size);
   errno = ENOMEM;
@@ -216,6 +228,13 @@ static bool arm(ctx_context *c, int64_t own_ns)
   return context_has_wish(c) && engine_arm_first(c->engine, &d->wish, own_ns);
 }
 
+/* 'c' is not hung on its up: that is done, and it with it; or 'up' is NULL. */
+static void bear_unhung(ctx_context *c, struct node *up)
+{
+  if (!c->node.counted) node_hold_parent(&c->node);
+  if (up != NULL) node_inherit(&c->node, node_origin(up));
+}
+
 /* The deadline is taken over in the section in which 'c' is hung up: who moves that of the up
  * finds 'c' below it, or has moved it before. */
 static bool hang_on(struct node *up, ctx_context *c, int64_t own_ns, bool past, bool *wake)
@@ -228,7 +247,7 @@ static bool hang_on(struct node *up, ctx_context *c, int64_t own_ns, bool past, 
   bool live = !born_past && tree_link_locked(up, &c->node);
   *wake = live && own && arm(c, own_ns);
   CTX__UNLOCK(&up->lock);
-  if (!live && !born_past) node_inherit(&c->node, node_origin(up));
+  if (!live) bear_unhung(c, born_past ? NULL : up);
   return live;
 }
 

@@ -24,24 +24,29 @@
 /* Marks of a node. */
 enum { MARK_ANNEX = 1 }; /* the first in 'hooks' is its annex; see annex.h */
 
-/* Where a value has slots of its own, they are fixed at birth; the others have theirs only where the
- * node can end. */
+/*
+ * Where a value has slots of its own, they are fixed at birth; the others have theirs only where the
+ * node can end. In the node:
+ *
+ *   own_ns     live, with a wish: the deadline that it wishes; changed as deadline_ns
+ *   ended_ns   ended, and not inherited: when; published by node.state
+ *   layers     of a value: how many are in a row from it upward, up to a merge
+ */
 struct ctx_context {
   struct node node;
   ctx_engine *engine;         /* fixed at birth */
   struct ctx_context *values; /* the nearest value context, itself included; fixed at birth */
-  struct list hooks; /* to run at the end; under node.lock; but for an annex, empty from the
-                        end on; and always, in a value context */
+  union {                     /* both under node.lock */
+    struct list hooks; /* to run at the end; but for an annex, empty from the end on; and always, in
+                          a value context */
+    const char *site;  /* ended, not inherited, without an annex: where the end was asked for, or
+                          NULL */
+  };
   union {
     /* Effective; CTX_NEVER: none; of a live one that somebody knows, changed under the walk lock
      * and node.lock. */
     ctx__atomic64 deadline_ns;
     struct ctx_context *above; /* of a value: the next of 'values' */
-  };
-  union {
-    int64_t own_ns;   /* live, with a wish: the deadline that it wishes; changed as deadline_ns */
-    int64_t ended_ns; /* ended, and not inherited: when; published by node.state */
-    size_t layers;    /* of a value: how many are in a row from it upward, up to a merge */
   };
 };
 
@@ -125,7 +130,7 @@ static inline struct value_context *value_context_of(const ctx_context *c)
 /* Behind 'v', or NULL: it has none. */
 static inline struct value_index *value_index_of(struct value_context *v)
 {
-  return v->context.layers % VALUE_STEP == 0 ? (struct value_index *)(void *)(v + 1) : NULL;
+  return v->context.node.layers % VALUE_STEP == 0 ? (struct value_index *)(void *)(v + 1) : NULL;
 }
 
 static inline size_t value_context_size(const ctx_context *c)
@@ -180,7 +185,7 @@ bool context_hang(ctx_context *c, int64_t own_ns, bool past);
 /* Gives 'c', which nobody knows, this effective deadline. */
 void context_begin(ctx_context *c, int64_t deadline_ns);
 
-/* Takes 'c', which can end, off all that it hangs on. */
+/* Takes 'c', which can end and nobody holds, off all that it hangs on. */
 void context_unlink(ctx_context *c);
 
 /* Gives up the references in 'dead', which a walk has left. Hold no lock. */

@@ -42,13 +42,13 @@ struct deadline_context *deadline_owner(ctx_context *c)
 /* Whether the own deadline of 'd' is its effective one. */
 static bool in_force_locked(struct deadline_context *d)
 {
-  if (d->context.own_ns == CTX_NEVER) return false;
-  return d->context.node.kind == NODE_GRACE || d->context.own_ns < deadline_above(&d->context);
+  if (d->context.node.own_ns == CTX_NEVER) return false;
+  return d->context.node.kind == NODE_GRACE || d->context.node.own_ns < deadline_above(&d->context);
 }
 
 bool deadline_is_over_locked(struct deadline_context *d, int64_t now_ns)
 {
-  bool over = d->context.own_ns <= now_ns;
+  bool over = d->context.node.own_ns <= now_ns;
   return over && in_force_locked(d); /* race: it is moved after it was popped */
 }
 
@@ -57,7 +57,7 @@ void deadline_arm(struct deadline_context *d)
   ctx_context *c = &d->context;
   CTX__LOCK(&c->node.lock);
   if (!state_is_done(context_state(c)) && in_force_locked(d)) /* race: it ends or is moved */
-    engine_arm(c->engine, &d->wish, d->context.own_ns);
+    engine_arm(c->engine, &d->wish, d->context.node.own_ns);
   CTX__UNLOCK(&c->node.lock);
 }
 
@@ -79,7 +79,7 @@ static bool change_locked(ctx_context *c, int64_t deadline_ns)
 static bool wish_locked(struct deadline_context *d, int64_t own_ns)
 {
   ctx_context *c = &d->context;
-  d->context.own_ns = own_ns;
+  d->context.node.own_ns = own_ns;
   bool own = in_force_locked(d);
   engine_arm(c->engine, &d->wish, own ? own_ns : CTX_NEVER);
   return change_locked(c, own ? own_ns : deadline_above(c));
@@ -93,14 +93,14 @@ static bool follow_locked(ctx_context *c)
   struct deadline_context *d = deadline_context_of(c);
   if (c->node.kind == NODE_GRACE) {
     int64_t own_ns = clock_after(above_ns, ((struct grace_context *)(void *)d)->grace_ns);
-    bool other = own_ns != d->context.own_ns;
+    bool other = own_ns != d->context.node.own_ns;
     return other && wish_locked(d, own_ns); /* never: another one, no change */
   }
   if (in_force_locked(d))
-    engine_keep(c->engine, &d->wish, d->context.own_ns);
+    engine_keep(c->engine, &d->wish, d->context.node.own_ns);
   else
     engine_disarm(c->engine, &d->wish);
-  return change_locked(c, d->context.own_ns < above_ns ? d->context.own_ns : above_ns);
+  return change_locked(c, d->context.node.own_ns < above_ns ? d->context.node.own_ns : above_ns);
 }
 
 bool deadline_follow(ctx_context *c)
@@ -229,7 +229,8 @@ void deadline_spare(struct grace_context *g, int64_t at_ns, struct list *dead)
   struct deadline_context *d = &g->deadline;
   int64_t own_ns = clock_after(at_ns, g->grace_ns);
   CTX__LOCK(&d->context.node.lock);
-  bool sooner = !state_is_done(context_state(&d->context)) && own_ns < d->context.own_ns; /* race */
+  bool sooner =
+    !state_is_done(context_state(&d->context)) && own_ns < d->context.node.own_ns; /* race */
   bool changed = sooner && wish_locked(d, own_ns); /* never: sooner, and no change */
   CTX__UNLOCK(&d->context.node.lock);
   if (changed) follow_below(&d->context, dead);
@@ -241,7 +242,7 @@ void deadline_init(struct deadline_context *d, int64_t own_ns, ctx_cause *cause)
 {
   wheel_entry_init(&d->wish);
   d->wish.tag = ENTRY_CONTEXT;
-  d->context.own_ns = own_ns;
+  d->context.node.own_ns = own_ns;
   d->cause = cause;
 }
 
@@ -256,7 +257,7 @@ static void bear_done(struct deadline_context *d, int64_t now_ns)
   } else {
     n->end.cause = ctx_cause_retain(d->cause);
     n->ended_by = CTX_ORIGIN_DEADLINE;
-    d->context.ended_ns = now_ns;
+    d->context.node.ended_ns = now_ns;
     CTX__STORE(&n->state, CTX_DEADLINE_EXCEEDED);
   }
 }

@@ -82,7 +82,21 @@ void engine_count(ctx_engine *e, enum engine_count what, int by)
   if (CTX__SHARD_IS_OWN(i))
     CTX__STORE(count, CTX__LOAD_RELAXED(count) + by);
   else
-    CTX__ADD(count, by);
+    CTX__ADD_RELEASE(count, by);
+}
+
+static int64_t sum(ctx_engine *e, enum engine_count what)
+{
+  int64_t sum = 0;
+  for (int i = 0; i < CTX__SHARDS; i++) sum += CTX__LOAD(&e->shard[i].count[what]);
+  return sum;
+}
+
+enum { A_MOMENT_NS = 100000 };
+
+void engine_await_none(ctx_engine *e, enum engine_count what)
+{
+  while (sum(e, what) != 0) CTX__WAIT(&e->closed, 1, CTX__NOW() + A_MOMENT_NS); /* race: with it */
 }
 
 /* ---- calling out ------------------------------------------------------ */
@@ -309,10 +323,7 @@ int ctx_engine_fd(ctx_engine *e)
 
 void ctx_engine_counters(ctx_engine *e, ctx_counters *counters)
 {
-  int64_t sum[COUNTS] = {0}, timers = 0, fds = 0, threads = 0;
-  for (int i = 0; i < CTX__SHARDS; i++) {
-    for (int what = 0; what < COUNTS; what++) sum[what] += CTX__LOAD(&e->shard[i].count[what]);
-  }
+  int64_t timers = 0, fds = 0, threads = 0;
   if (!engine_is_dead(e)) {
     engine_lock(e);
     timers = (int64_t)e->wheel.count;
@@ -320,9 +331,9 @@ void ctx_engine_counters(ctx_engine *e, ctx_counters *counters)
     threads = CTX__LOAD(&e->thread_is) == THREAD_RUNS;
     engine_unlock(e);
   }
-  *counters = (ctx_counters){.contexts = sum[COUNT_CONTEXTS],
-                             .hooks = sum[COUNT_HOOKS],
+  *counters = (ctx_counters){.contexts = sum(e, COUNT_CONTEXTS),
+                             .hooks = sum(e, COUNT_HOOKS),
                              .timers = timers,
                              .threads = threads,
-                             .fds = sum[COUNT_FDS] + fds};
+                             .fds = sum(e, COUNT_FDS) + fds};
 }

@@ -32,9 +32,10 @@ static bool hang(struct grace_context *g, struct node *up, int64_t now_ns)
   bool live = tree_link_locked(up, &c->node);
   bool canceled = context_state(above) == CTX_CANCELED;
   int64_t from_ns = canceled ? now_ns : CTX__LOAD(&above->deadline_ns);
-  c->own_ns = clock_after(from_ns, g->grace_ns);
-  context_begin(c, c->own_ns);
+  c->node.own_ns = clock_after(from_ns, g->grace_ns);
+  context_begin(c, c->node.own_ns);
   CTX__UNLOCK(&up->lock);
+  if (!live && !c->node.counted) node_hold_parent(&c->node);
   return live;
 }
 
@@ -69,7 +70,7 @@ ctx_context *ctx_with_grace(ctx_context *parent, int64_t grace_ns)
   g->grace_ns = grace_ns > 0 ? grace_ns : 0;
   context_begin(c, CTX_NEVER);
   bool live = up == NULL || hang(g, up, now_ns);
-  if (!live && c->own_ns <= now_ns)
+  if (!live && c->node.own_ns <= now_ns)
     bear_done(d);
   else
     deadline_arm(d);

@@ -169,9 +169,8 @@ static void hang_all(struct merge_context *m)
     if (!live) end_with(c, up); /* race: it has ended meanwhile */
   }
   deadline_follow(c);
-  if (!state_is_done(context_state(c))) return;   /* race: it ends meanwhile */
-  CTX__STORE(&c->deadline_ns, deadline_above(c)); /* of one that has ended it does not follow */
-  context_unlink(c);
+  if (state_is_done(context_state(c)))              /* race: it ends meanwhile */
+    CTX__STORE(&c->deadline_ns, deadline_above(c)); /* of one that has ended it does not follow */
 }
 
 ctx_context *ctx_merge(size_t n, ctx_context *const parents[])

@@ -2,8 +2,7 @@
  * origin - who ended a context, where and when
  *
  * The context that ended first knows: its own kind of end, instant and cause are published
- * with its state. The place in the source lies where its children were: so it is there from
- * the end of the walk on, which is waited for.
+ * with its state. The place in the source lies where its hooks were, or in its annex.
  */
 #include "platform.h"
 
@@ -16,9 +15,8 @@ static const char *site_of(ctx_context *first)
 {
   const char *in_cause = first->node.end.cause != NULL ? cause_site(first->node.end.cause) : NULL;
   if (in_cause != NULL || engine_is_dead(first->engine)) return in_cause;
-  tree_join(&first->engine->tree);
   CTX__LOCK(&first->node.lock);
-  const char *site = first->node.site;
+  const char *site = annex_site_locked(first);
   CTX__UNLOCK(&first->node.lock);
   return site;
 }
@@ -33,7 +31,7 @@ bool ctx_origin_of(const ctx_context *c, ctx_origin *origin)
     .context = first,
     .cause = ctx_cause_of(first),
     .site = site_of(first),
-    .at_ns = first->ended_ns,
+    .at_ns = first->node.ended_ns,
     .kind = (ctx_origin_kind)first->node.ended_by,
     .err = err,
   };

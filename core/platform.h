@@ -9,6 +9,7 @@
  *   CTX__LOAD STORE CAS    acquire, release, both; on words and pointers
  *   CTX__EXCHANGE          both
  *   CTX__LOAD_RELAXED ADD  relaxed: for counts that publish nothing
+ *   CTX__ADD_RELEASE       for a count that is waited for: releases
  *   CTX__SUB_RELEASE       for the last reference: releases, and acquires
  *   CTX__LOCK UNLOCK       a lock of one word, 0 when free; sleeps in the kernel
  *   CTX__WAIT WAKE         sleeps while a word has a value, up to an instant, or less;
@@ -78,6 +79,7 @@ typedef int64_t ctx__atomic64 __attribute__((aligned(8)));
 #define CTX__LOAD_RELAXED(p) __atomic_load_n((p), __ATOMIC_RELAXED)
 #define CTX__STORE(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 #define CTX__ADD(p, v) __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
+#define CTX__ADD_RELEASE(p, v) __atomic_fetch_add((p), (v), __ATOMIC_RELEASE)
 #define CTX__SUB_RELEASE(p, v) __atomic_fetch_sub((p), (v), __ATOMIC_ACQ_REL)
 #define CTX__EXCHANGE(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
 #define CTX__CAS(p, expected, v) \

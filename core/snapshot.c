@@ -118,6 +118,7 @@ static size_t add_linked(ctx_snapshot *s, size_t i)
   struct list_link *k = live ? n->children.first : NULL;
   for (; k != NULL; k = list_after(&n->children, k)) {
     struct node *child = LIST_ELEMENT(k, struct node, sibling), *hung = node_hung(child);
+    if (state_is_done(CTX__LOAD(&hung->state))) continue;
     seen++;
     if (s->count == s->room || !node_retain_unless_dead(hung)) continue; /* race: as below */
     add(s, context_of_node(hung), i);
@@ -203,6 +204,7 @@ static const char *const kinds[] = {[NODE_BACKGROUND] = "background",
 
 static void count_hooks_locked(const ctx_context *c, const struct annex *a, ctx_snapshot_entry *e)
 {
+  if (a == NULL && state_is_done(context_state(c))) return; /* there lies something else */
   for (struct list_link *k = c->hooks.first; k != NULL; k = list_after(&c->hooks, k)) {
     if (a != NULL && k == &a->link) continue;
     bool sleeps = LIST_ELEMENT(k, struct hook, link)->flags == HOOK_SLEEPER;

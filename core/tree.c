@@ -3,7 +3,7 @@
 #include "ctx.h"
 #include "tree.h"
 
-/* A count that high is no longer kept: the node lives as long as the process. */
+/* References so high are no longer counted: the node lives as long as the process. */
 enum { REFS_FOREVER = 1 << 30 };
 
 static bool done_locked(const struct node *n)
@@ -12,14 +12,22 @@ static bool done_locked(const struct node *n)
   return state == CTX_CANCELED || state == CTX_DEADLINE_EXCEEDED;
 }
 
+/* Whether 'n' holds its parent by lying among its children. */
+static bool hangs_on_parent(const struct node *n)
+{
+  return node_can_end(n) && n->kind != NODE_MERGE && n->parent != NULL && node_can_end(n->parent);
+}
+
 void node_init(struct node *n, enum node_kind kind, uint32_t state, struct node *parent)
 {
   n->state = state;
-  n->refs = 1;
+  n->refs = NODE_REF;
   n->lock = 0;
   n->kind = (uint8_t)kind;
   n->marks = 0;
-  n->pinned = 0;
+  n->left = 0;
+  n->counted = 0;
+  n->last = 0;
   n->inherited = 0;
   n->ended_by = 0;
   n->parent = parent;
@@ -29,14 +37,20 @@ void node_init(struct node *n, enum node_kind kind, uint32_t state, struct node 
     list_init(&n->children);
   else
     n->shares = NULL;
-  if (parent != NULL) node_retain(parent);
+  if (!hangs_on_parent(n)) node_hold_parent(n);
+}
+
+void node_hold_parent(struct node *n)
+{
+  n->counted = 1;
+  if (n->parent != NULL) node_retain(n->parent);
 }
 
 /* ---- references ------------------------------------------------------- */
 
 void node_retain(struct node *n)
 {
-  if (CTX__LOAD_RELAXED(&n->refs) < REFS_FOREVER) CTX__ADD(&n->refs, 1);
+  if (CTX__LOAD_RELAXED(&n->refs) < REFS_FOREVER) CTX__ADD(&n->refs, NODE_REF);
 }
 
 void node_immortalize(struct node *n)
@@ -44,26 +58,49 @@ void node_immortalize(struct node *n)
   CTX__STORE(&n->refs, REFS_FOREVER);
 }
 
+/* The caller has the only reference. Children may have held 'n' as well: where none is left, they
+ * count no longer. Else the reference is given up, and true. */
+static bool leave_to_children(struct node *n)
+{
+  CTX__LOCK(&n->lock);
+  bool left = !list_empty(&n->children);
+  CTX__SUB_RELEASE(&n->refs, left ? NODE_REF : NODE_HELD_BELOW);
+  CTX__UNLOCK(&n->lock);
+  return left;
+}
+
+/* True: it was not the last reference. False: it was, and is given up only with 'last'. */
+static bool release(struct node *n, bool last)
+{
+  uint32_t refs = CTX__LOAD(&n->refs);
+  for (;;) {
+    if (refs >= REFS_FOREVER) return true;
+    if (refs == NODE_REF + NODE_HELD_BELOW) {
+      if (leave_to_children(n)) return true;
+      refs = CTX__LOAD(&n->refs);
+    } else if (refs == NODE_REF && !last) {
+      return false;
+    } else if (CTX__CAS(&n->refs, &refs, refs - NODE_REF)) { /* race: for it */
+      return refs != NODE_REF;
+    }
+  }
+}
+
 bool node_release(struct node *n)
 {
-  if (CTX__LOAD_RELAXED(&n->refs) >= REFS_FOREVER) return false;
-  return CTX__SUB_RELEASE(&n->refs, 1) == 1;
+  return !release(n, true);
+}
+
+bool node_release_unless_last(struct node *n)
+{
+  return release(n, false);
 }
 
 bool node_retain_unless_dead(struct node *n)
 {
   uint32_t refs = CTX__LOAD_RELAXED(&n->refs);
   while (refs != 0) {
-    if (refs >= REFS_FOREVER || CTX__CAS(&n->refs, &refs, refs + 1)) return true; /* race: for it */
-  }
-  return false;
-}
-
-bool node_release_unless_last(struct node *n)
-{
-  uint32_t refs = CTX__LOAD(&n->refs);
-  while (refs != 1) {
-    if (refs >= REFS_FOREVER || CTX__CAS(&n->refs, &refs, refs - 1)) return true; /* race: for it */
+    if (refs >= REFS_FOREVER || CTX__CAS(&n->refs, &refs, refs + NODE_REF)) return true; /* race */
   }
   return false;
 }
@@ -79,18 +116,70 @@ void node_inherit(struct node *n, struct node *origin)
 
 bool tree_link_locked(struct node *up, struct node *child)
 {
-  bool live = !done_locked(up);
-  if (live) list_append(&up->children, &child->sibling);
-  return live;
+  if (done_locked(up)) return false;
+  uint32_t refs = CTX__LOAD_RELAXED(&up->refs);
+  if (refs < REFS_FOREVER && (refs & NODE_HELD_BELOW) == 0) CTX__ADD(&up->refs, NODE_HELD_BELOW);
+  list_append(&up->children, &child->sibling);
+  return true;
+}
+
+/* Where 'n' has children, they count as long as anybody else has a reference: so they need not be
+ * counted again and again where they come and go. */
+static void unlink_locked(struct node *up, struct node *n)
+{
+  if (!list_linked(&n->sibling)) return;
+  list_remove(&up->children, &n->sibling);
+  n->left = 1;
+  uint32_t refs = NODE_HELD_BELOW;
+  if (list_empty(&up->children) && CTX__LOAD(&up->refs) == refs)
+    n->last = CTX__CAS(&up->refs, &refs, 0); /* race: with who finds it */
 }
 
 void tree_unlink(struct node *n)
 {
+  if (n->left) return; /* its up may be gone */
   struct node *up = node_up(n);
   if (up == NULL) return;
   CTX__LOCK(&up->lock);
-  if (!n->pinned && list_linked(&n->sibling)) list_remove(&up->children, &n->sibling);
+  unlink_locked(up, n);
   CTX__UNLOCK(&up->lock);
+}
+
+bool tree_unlink_alone(struct node *n)
+{
+  struct node *up = node_up(n);
+  if (up == NULL) return true;
+  CTX__LOCK(&up->lock);
+  bool alone = node_is_alone(n);
+  if (alone) unlink_locked(up, n);
+  CTX__UNLOCK(&up->lock);
+  return alone;
+}
+
+static void take_out_locked(struct node *up, struct node *n)
+{
+  if (!list_linked(&n->sibling)) return;
+  if (!n->counted) node_hold_parent(n);
+  list_remove(&up->children, &n->sibling);
+}
+
+void tree_take_out(struct node *n)
+{
+  struct node *up = node_up(n);
+  if (up == NULL) return;
+  CTX__LOCK(&up->lock);
+  take_out_locked(up, n);
+  CTX__UNLOCK(&up->lock);
+}
+
+/* Gives up the reference on what 'n' stands for, which lies below 'up'. If that is the last one, it
+ * goes to 'dead'. */
+static void let_go_locked(struct node *up, struct node *n, struct list *dead)
+{
+  struct node *hung = node_hung(n);
+  if (node_release_unless_last(hung)) return; /* race: with the last release */
+  take_out_locked(up, n);
+  list_append(dead, &hung->sibling);
 }
 
 /* ---- the walk --------------------------------------------------------- */
@@ -121,178 +210,128 @@ void tree_leave(struct tree *t, struct node *n)
   CTX__UNLOCK(&n->lock);
 }
 
-/* So many children are popped before others get at the lock of their up. */
+/* So many children are passed before others get at the lock of their up. */
 enum { AT_ONCE = 64 };
 
 void tree_walk_from(struct tree_walk *w, struct node *root)
 {
-  *w = (struct tree_walk){.root = root, .at = root, .held = true};
+  *w = (struct tree_walk){.at = root};
   list_init(&w->rest.dead);
-  list_init(&w->rest.merges);
   list_init(&w->rest.spared);
 }
 
-/* The walk is to come back to 'n', which is locked. One that has children is held by them. */
-static void hold(struct tree_walk *w, struct node *n)
-{
-  if (w->held) return;
-  node_retain(n);
-  n->via = w->back;
-  w->held = true;
-}
-
-/* Unlocks 'n', to which the walk does not come back; below a merge, others may still wait for it. */
-static void leave(struct tree_walk *w, struct node *n, bool held)
-{
-  bool give_up = held && n != w->root;
-  if (give_up) n->via = NULL;
-  CTX__UNLOCK(&n->lock);
-  if (!give_up) return;
-  if (n->kind == NODE_MERGE)
-    list_append(&w->rest.merges, &n->sibling);
-  else if (!node_release_unless_last(n)) /* race: with the last release */
-    list_append(&w->rest.dead, &n->sibling);
-}
-
-/* Unlocks the node over 'at', which has children: all below 'at' comes first. */
+/* Unlocks the node over 'at', to go on below 'at'. What has others after it keeps its place. */
 static void descend(struct tree_walk *w)
 {
-  struct node *over = w->over;
-  if (list_empty(&over->children)) {
-    leave(w, over, w->held);
-  } else {
-    hold(w, over);
-    w->back = over;
-    CTX__UNLOCK(&over->lock);
+  if (list_after(&w->over->children, &w->link->sibling) != NULL) {
+    node_retain(w->at);
+    w->link->via = w->back;
+    w->back = w->link;
   }
-  w->over = NULL;
-  w->held = w->at->kind == NODE_MERGE;
-  if (w->held) w->at->via = w->back;
+  CTX__UNLOCK(&w->over->lock);
 }
 
-/* From 'at', which has no children, to the one over it, which is locked still. */
-static void ascend(struct tree_walk *w)
+/* Back to the node over the last that was retained, which is locked now. '*k': its next child. */
+static struct node *come_back(struct tree_walk *w, struct list_link **k)
 {
-  struct node *over = w->over;
-  leave(w, w->at, w->at->kind == NODE_MERGE);
-  w->at = over;
-  w->over = NULL;
+  struct node *link = w->back, *up = node_up(link);
+  w->back = link->via;
+  CTX__LOCK(&up->lock);
+  *k = list_after(&up->children, &link->sibling);
+  let_go_locked(up, link, &w->rest.dead);
+  return up;
 }
 
-/* From 'at', which has no child left, to where there may be more. False: there is not. */
-static bool go_back(struct tree_walk *w)
+/* What comes after 'n', which lies below 'up'. Now and then others are let in there. */
+static struct list_link *pass(struct tree_walk *w, struct node *up, struct node *n)
 {
-  leave(w, w->at, w->held);
-  w->at = w->back;
-  if (w->at == NULL) return false;
-  CTX__LOCK(&w->at->lock);
-  w->held = true;
-  w->back = w->at != w->root ? w->at->via : NULL;
-  return true;
+  struct list_link *k = list_after(&up->children, &n->sibling);
+  if (k == NULL || ++w->passed % AT_ONCE != 0) return k;
+  if (!node_retain_unless_dead(node_hung(n))) return k; /* race: it goes */
+  CTX__UNLOCK(&up->lock);
+  CTX__LOCK(&up->lock);
+  k = list_after(&up->children, &n->sibling);
+  let_go_locked(up, n, &w->rest.dead);
+  return k;
 }
 
-/* 'n' of NODE_GRACE, which was popped, hangs on nothing from now on. */
-static void pass_by(struct tree_walk *w, struct node *n)
+/* 'n' of NODE_GRACE, which lies below 'up', hangs on nothing from now on. */
+static void spare(struct tree_walk *w, struct node *up, struct node *n)
 {
-  n->pinned = 1;
-  if (node_retain_unless_dead(n)) /* race: it goes */
-    list_append(&w->rest.spared, &n->sibling);
+  if (done_locked(n) || !node_retain_unless_dead(n)) return; /* race: it goes */
+  take_out_locked(up, n);
+  list_append(&w->rest.spared, &n->sibling);
 }
 
-/* Where the walk stands and will go on, others are let in. */
-static void let_in(struct tree_walk *w)
+/* The first from 'k' on below 'up' that is live, locked. One that is done has no live children, or
+ * their walk would be this one. */
+static struct node *find_live(struct tree_walk *w, struct node *up, struct list_link *k)
 {
-  struct node *at = w->at;
-  if (++w->popped % AT_ONCE != 0 || list_empty(&at->children)) return;
-  hold(w, at);
-  CTX__UNLOCK(&at->lock);
-  CTX__LOCK(&at->lock);
-}
-
-/* Pops children of 'at' up to the first that is live, and locks it. One that is done has no
- * children, or their walk would be this one. */
-static struct node *pop_child(struct tree_walk *w)
-{
-  struct list *children = &w->at->children;
-  struct list_link *k;
-  for (let_in(w); (k = list_pop(children)) != NULL; let_in(w)) {
-    struct node *child = node_hung(LIST_ELEMENT(k, struct node, sibling));
+  while (k != NULL) {
+    struct node *n = LIST_ELEMENT(k, struct node, sibling), *child = node_hung(n);
     if (child->kind == NODE_GRACE) {
-      pass_by(w, child);
+      k = list_after(&up->children, k);
+      spare(w, up, child);
       continue;
     }
     CTX__LOCK(&child->lock);
-    bool live = !done_locked(child);
-    if (live && child->kind == NODE_MERGE) live = node_retain_unless_dead(child);
-    if (live) return child;
+    w->link = n;
+    if (!done_locked(child)) return child;
     CTX__UNLOCK(&child->lock);
+    k = pass(w, up, n);
   }
   return NULL;
 }
 
 struct node *tree_next(struct tree_walk *w)
 {
-  for (;;) {
-    if (w->over != NULL) {
-      if (list_empty(&w->at->children))
-        ascend(w);
-      else
-        descend(w);
-    }
-    struct node *child = pop_child(w);
-    if (child != NULL) {
-      w->over = w->at;
-      return w->at = child;
-    }
-    if (!go_back(w)) return NULL;
+  struct node *up = w->at;
+  struct list_link *k = up->children.first;
+  if (w->over != NULL && k == NULL) {
+    CTX__UNLOCK(&up->lock);
+    up = w->over;
+    k = pass(w, up, w->link);
+  } else if (w->over != NULL) {
+    descend(w);
   }
+  while ((w->at = find_live(w, up, k)) == NULL) {
+    CTX__UNLOCK(&up->lock);
+    if (w->back == NULL) return NULL;
+    up = come_back(w, &k);
+  }
+  w->over = up;
+  return w->at;
 }
 
 /* ---- the walk that only looks -------------------------------------------- */
 
-/* Pins the first from 'k' on that is not being freed, among the children of 'at', which is
- * locked, and retains what it stands for. Those that are being freed are taken out. */
-static struct node *pin_from(struct node *at, struct list_link *k)
+/* The first from 'k' on below 'up', which is locked, that is not being freed; what it stands for is
+ * retained. */
+static struct node *retain_from(struct node *up, struct list_link *k)
 {
-  while (k != NULL) {
-    struct list_link *after = list_after(&at->children, k);
+  for (; k != NULL; k = list_after(&up->children, k)) {
     struct node *n = LIST_ELEMENT(k, struct node, sibling);
-    if (node_retain_unless_dead(node_hung(n))) {
-      n->pinned = 1;
-      return n;
-    }
-    list_remove(&at->children, k);
-    k = after;
+    if (node_retain_unless_dead(node_hung(n))) return n;
   }
   return NULL;
 }
 
-static struct node *first_below(struct node *at)
+static struct node *first_below(struct node *up)
 {
-  CTX__LOCK(&at->lock);
-  struct node *n = done_locked(at) ? NULL : pin_from(at, at->children.first);
-  CTX__UNLOCK(&at->lock);
+  CTX__LOCK(&up->lock);
+  struct node *n = done_locked(up) ? NULL : retain_from(up, up->children.first);
+  CTX__UNLOCK(&up->lock);
   return n;
 }
 
-/* Leaves 'n' for the one after it. Who has ended 'n' meanwhile has left it in its place: it is
- * taken out now, before the reference is given up. One that nobody else holds is taken out for
- * good, and so stays pinned. */
+/* Leaves 'n' for the one after it. */
 static struct node *next_beside(struct node *n, struct list *dead)
 {
-  struct node *up = node_up(n), *hung = node_hung(n);
+  struct node *up = node_up(n);
   CTX__LOCK(&up->lock);
   struct list_link *k = list_after(&up->children, &n->sibling);
-  bool done = done_locked(hung);
-  if (done) list_remove(&up->children, &n->sibling); /* race: it ends meanwhile */
-  n->pinned = 0;
-  bool last = !node_release_unless_last(hung);
-  if (last) {                                           /* race: it was let go meanwhile */
-    if (!done) list_remove(&up->children, &n->sibling); /* race: it ends, and then goes */
-    n->pinned = 1;
-    list_append(dead, &hung->sibling);
-  }
-  struct node *next = pin_from(up, k);
+  let_go_locked(up, n, dead);
+  struct node *next = retain_from(up, k);
   CTX__UNLOCK(&up->lock);
   return next;
 }

@@ -2,10 +2,12 @@
  * tree - who is whose child; the first end wins; the end goes down without
  * recursion
  *
- * A node holds its parent strongly, for life; a parent links its children weakly,
- * so that a child whose last reference goes unlinks itself and is forgotten.
- * Only nodes that can end by themselves are linked: such a child hangs on the
- * nearest ancestor that can end (its 'up'), which need not be its parent.
+ * A node holds its parent, for life; a parent does not hold its children: one whose
+ * last reference goes unlinks itself and is forgotten. Only nodes that can end by
+ * themselves are linked: such a child hangs on the nearest ancestor that can end (its
+ * 'up'), which need not be its parent. It lies there from its birth until it is freed,
+ * whether it is done or not, and holds its up by that, without a reference of its own:
+ * so it comes and goes with one lock each. All who lie there count as one reference.
  *
  *     background          never ends, knows no child
  *        |  \
@@ -16,17 +18,15 @@
  *      d                  d's parent is v2, and it hangs on a
  *
  * A merge hangs on several nodes: on each by a member, a small node that stands for it
- * among the children there. Its own link is free, and shows a walk the way back.
+ * among the children there. Its own link is free.
  *
  * To end a node that has children is a walk. It holds the tree's walk lock
- * throughout, goes depth first, and has no stack: it pops one child at a time
- * from the node it stands at, whose lock it keeps, and finds the way back by 'via'.
- * A node whose last child it has popped is behind it: it does not come back there, and
- * so holds references on those alone that have more. A node in its grace period is spared.
+ * throughout, goes depth first, hand over hand, and has no stack: where it goes down from a
+ * child that has others after it, it retains that child, which so keeps its place, and comes
+ * back to it by 'via'. A node in its grace period is taken out, and spared.
  * Who frees a node waits until no walk has its lock (tree_leave).
  *
- * Another walk only looks: it takes nothing out, and pins the nodes on its path, so that they
- * keep their places when they end meanwhile. It lies under the same lock.
+ * Another walk only looks, and retains the nodes on its path. It lies under the same lock.
  *
  * Lock order: walk, node, then whatever an owner of this file has. Two nodes at once are
  * locked by a walk alone, which goes down.
@@ -38,6 +38,9 @@
 
 #include "list.h"
 #include "platform.h"
+
+/* One reference in 'refs'; and what all children there count. */
+enum { NODE_REF = 2, NODE_HELD_BELOW = 1 };
 
 enum node_kind {
   NODE_BACKGROUND,
@@ -54,28 +57,33 @@ enum node_kind {
 
 struct node {
   ctx__atomic state; /* live (several words for it) until the end, then fixed; read without lock */
-  ctx__atomic refs;  /* above 2^30 the node is never freed */
+  ctx__atomic refs;  /* twice their number, and one while children hold it; see node_release */
   ctx__lock lock;    /* guards 'children', their 'sibling', the end, and what context.h adds */
   uint8_t kind;      /* enum node_kind; fixed at birth */
   uint8_t marks;     /* for the owner of the node; under 'lock', or with the only reference */
-  uint8_t pinned;    /* stays where its 'sibling' lies; under up's lock */
+  uint8_t left : 1;  /* it has left its up for good; under up's lock, as the next two */
+  uint8_t counted : 1; /* it holds 'parent' by a reference, not by its place among the children */
+  uint8_t last : 1;    /* it was the last that held 'parent', which is freed with it */
+  uint8_t : 0;
   uint8_t inherited : 1; /* the end came from above; published by 'state' */
   uint8_t ended_by : 7;  /* not inherited: who ended it, for its owner; published by 'state' */
   struct node *parent;   /* strong; fixed at birth; NULL in a background */
   union {
-    struct list children; /* own end: weak; all gone once the end has been walked down; then, */
-    const char *site;     /* not inherited: where the end was asked for, or NULL */
+    struct list children; /* own end: those that hang here, live or done */
     struct node *shares;  /* no end: whose end this shows, or NULL; fixed at birth */
   };
-  union {
-    struct list_link sibling; /* in up's children; under up's lock */
-    struct node *via; /* where a walk goes to from here, when it has come back; under the walk lock:
-                         of a merge, or of one that is done and held, which nobody takes off */
-  };
+  struct list_link sibling; /* in up's children; under up's lock */
   union {
     struct node *origin; /* inherited: the node that ended first */
     void *cause;         /* not inherited: what its owner keeps there */
   } end;                 /* published by 'state' */
+  union {
+    int64_t own_ns; /* the first three are the owner's; see context.h */
+    int64_t ended_ns;
+    size_t layers;
+    struct node *via; /* inherited, or a member: to what a walk comes back after this one; under
+                         the walk lock */
+  };
 };
 
 /* One for each set of nodes that hang together. */
@@ -113,23 +121,32 @@ static inline struct node *node_origin(struct node *n)
   return n->inherited ? n->end.origin : n;
 }
 
-/* A node of one reference, live in the given word, that holds 'parent' (whose
- * count is raised). */
+/* A node of one reference, live in the given word, that holds 'parent'; where it is to hang on
+ * that, only once it does so. */
 void node_init(struct node *n, enum node_kind kind, uint32_t state, struct node *parent);
+
+/* 'n' will hang nowhere: from now on it holds its parent. */
+void node_hold_parent(struct node *n);
 
 void node_retain(struct node *n);
 
 /* From now on the references of 'n' are not counted. */
 void node_immortalize(struct node *n);
 
-/* True: that was the last reference, and the caller is to free the node. */
+/* True: that was the last reference, no child holds the node, and the caller is to free it. */
 bool node_release(struct node *n);
+
+/* Whether nobody but the caller has a reference, or ever had a child there. */
+static inline bool node_is_alone(const struct node *n)
+{
+  return CTX__LOAD(&n->refs) == NODE_REF;
+}
 
 /* Gives up a reference that is not the last; false: it is, and is still held. What those did
  * who gave up theirs has happened before: the caller may free. */
 bool node_release_unless_last(struct node *n);
 
-/* For who finds 'n' by a weak link, whose lock it holds. False: it is being freed. */
+/* For who finds 'n' by a link, whose lock it holds. False: it is being freed. */
 bool node_retain_unless_dead(struct node *n);
 
 /* Ends 'n', whose lock is held or which nobody else knows, as 'origin' has ended. */
@@ -141,8 +158,17 @@ void node_inherit(struct node *n, struct node *origin);
  */
 bool tree_link_locked(struct node *up, struct node *child);
 
-/* Takes 'n' off the node it hangs on, if it still does and is not pinned there. */
+/* Takes 'n', which nobody holds, off the node it hangs on, and holds no longer. Its 'last' says
+ * whether that is to be freed with it. */
 void tree_unlink(struct node *n);
+
+/* The same with 'n' of which the caller has a reference, if it is alone: who finds it otherwise finds
+ * it there. False: it is not. */
+bool tree_unlink_alone(struct node *n);
+
+/* Takes 'n', which nobody holds, off the node it hangs on; from now on it holds its parent by a
+ * reference, and its 'sibling' is free. */
+void tree_take_out(struct node *n);
 
 /* Waits until no walk is under way that has begun before this call. */
 void tree_join(struct tree *t);
@@ -153,19 +179,16 @@ void tree_walk_end(struct tree *t);
 /* What a walk leaves to its caller, by their 'sibling' and with a reference on each. */
 struct tree_rest {
   struct list dead;   /* nobody else holds them, and no walk finds them any more */
-  struct list merges; /* ended, with all below: to be taken off the other nodes they hang on. No
-                         sooner: who ends one of those waits for this walk as long as he finds them */
   struct list spared; /* live ones of NODE_GRACE whose up has ended */
 };
 
 /* A walk below a root that ends what it finds. */
 struct tree_walk {
-  struct node *root;
   struct node *at;   /* where it stands; locked */
-  struct node *over; /* whose child 'at' is, still locked as well; or NULL: the walk is past it */
-  struct node *back; /* where to go from 'over', or else from 'at', when it has no child left */
-  bool held;         /* that one has a reference of the walk; its 'via' is 'back' then */
-  unsigned popped;   /* children so far: now and then others get at the lock over them */
+  struct node *over; /* on which 'at' hangs, locked as well; NULL: 'at' is the root */
+  struct node *link; /* by which it does so: 'at' itself, or a member */
+  struct node *back; /* the last such link to which the walk comes back, then by 'via'; retained */
+  unsigned passed;   /* children so far: now and then others get at the lock over them */
   struct tree_rest rest;
 };
 

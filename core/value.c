@@ -88,7 +88,7 @@ void *ctx_value(const ctx_context *asked, const void *key)
 
 static size_t layers_at(const ctx_context *c)
 {
-  return c != NULL && c->node.kind == NODE_VALUE ? c->layers : 0;
+  return c != NULL && c->node.kind == NODE_VALUE ? c->node.layers : 0;
 }
 
 ctx_context *ctx_with_value(ctx_context *parent, const void *key, void *value, void (*drop)(void *))
@@ -101,7 +101,7 @@ ctx_context *ctx_with_value(ctx_context *parent, const void *key, void *value, v
   v->key = key;
   v->value = value;
   v->drop = drop;
-  v->context.layers = layers;
+  v->context.node.layers = layers;
   v->context.above = v->context.values;
   v->context.values = &v->context;
   if (index_size > 0) fill_index(value_index_of(v), v);

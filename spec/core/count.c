@@ -28,7 +28,7 @@ TEST(node_at_the_limit)
 {
   struct node n;
   node_init(&n, NODE_CANCEL, 0, NULL);
-  CTX__STORE(&n.refs, FOREVER - 2);
+  CTX__STORE(&n.refs, FOREVER - 2 * NODE_REF);
   node_retain(&n);
   CHECK(node_retain_unless_dead(&n)); /* these two count still */
   CHECK_INT(CTX__LOAD(&n.refs), FOREVER);
@@ -44,10 +44,10 @@ TEST(node_below_the_limit)
 {
   struct node n;
   node_init(&n, NODE_CANCEL, 0, NULL);
-  CTX__STORE(&n.refs, FOREVER - 1);
+  CTX__STORE(&n.refs, FOREVER - NODE_REF);
   CHECK(!node_release(&n));
   CHECK(node_release_unless_last(&n));
-  CHECK_INT(CTX__LOAD(&n.refs), FOREVER - 3);
+  CHECK_INT(CTX__LOAD(&n.refs), FOREVER - 3 * NODE_REF);
 }
 
 /* The calls of ctx.h, on what has a count of FOREVER, and a child that comes and goes. */
@@ -80,7 +80,7 @@ TEST(context_lives_on)
   CHECK_INT(ctx_err(b), CTX_CANCELED);
   CHECK_INT(CTX__LOAD(count_of(b)), FOREVER);
   CHECK_INT(counters(&w).contexts, 2);
-  CTX__STORE(count_of(b), 1);
+  CTX__STORE(count_of(b), NODE_REF);
   ctx_release(b);
   ctx_release(a);
   world_close(&w);

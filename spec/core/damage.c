@@ -202,9 +202,9 @@ TEST(engine_contexts)
   struct deadline_context *d = deadline_context_of(child);
   const struct list_link away = {NULL, NULL};
   struct list_link other = {&other, &other}, *k = &child->node.sibling;
-  int64_t before_it = d->context.own_ns - 1;
+  int64_t before_it = d->context.node.own_ns - 1;
   TOLD(ctx__atomic, child->node.state, CTX_CANCELED, "a context that is done is armed");
-  TOLD(int64_t, d->context.own_ns, before_it,
+  TOLD(int64_t, d->context.node.own_ns, before_it,
        "a context is armed, and another deadline is in force");
   TOLD(int64_t, d->wish.deadline_ns, before_it, "a context is armed too early");
   TOLD(int64_t, up->deadline_ns, before_it, "a context has a later deadline than what it hangs on");

@@ -37,6 +37,7 @@ bool explore_cas(volatile void *p, size_t size, void *expected, uint64_t v, cons
 #define CTX__STORE(p, v) explore_store((p), sizeof *(p), EXPLORE_OF(v), EXPLORE_HERE)
 /* No value: two of them commute, because nobody sees which came first. */
 #define CTX__ADD(p, v) explore_add((p), sizeof *(p), EXPLORE_OF(v), EXPLORE_HERE)
+#define CTX__ADD_RELEASE(p, v) CTX__ADD((p), (v))
 /* The value of the next two may be left unused. */
 #define EXPLORE_CHANGED(p, call) \
   __extension__({ \
@@ -53,12 +54,13 @@ bool explore_cas(volatile void *p, size_t size, void *expected, uint64_t v, cons
 /* ---- what belongs to a thread ------------------------------------------ */
 
 struct ctx__self *explore_self(void);
+size_t explore_shard(void);
 void explore_foreign(const char *where);
 
 #define CTX__SELF() explore_self()
-#define CTX__SHARDS 16
-#define CTX__SHARD() ((size_t)0)
-#define CTX__SHARD_IS_OWN(i) ((void)(i), false)
+#define CTX__SHARDS 3 /* the main thread and the next have their own */
+#define CTX__SHARD() explore_shard()
+#define CTX__SHARD_IS_OWN(i) ((i) < CTX__SHARDS - 1)
 #define CTX__FOREIGN() explore_foreign(EXPLORE_HERE)
 
 /* ---- locks and waiting -------------------------------------------------- */

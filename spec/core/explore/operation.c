@@ -145,6 +145,11 @@ struct ctx__self *explore_self(void)
   return &threads[running].self;
 }
 
+size_t explore_shard(void)
+{
+  return running < CTX__SHARDS - 1 ? (size_t)running : CTX__SHARDS - 1;
+}
+
 /* ---- waiting ---------------------------------------------------------------------- */
 
 static void wake_thread(struct thread *t)

@@ -201,7 +201,9 @@ static void ask_origin(void *arg)
 {
   struct family *f = arg;
   ctx_origin o;
-  if (!ctx_origin_of(f->below, &o)) return;
+  if (!ctx_origin_of(f->parent, &o)) return;
+  EXPECT(!ctx_origin_of(f->below, &o) || o.site == here);
+  EXPECT(ctx_origin_of(f->parent, &o));
   EXPECT(o.context == f->parent);
   EXPECT(o.site == here);
   EXPECT_INT(o.kind, CTX_ORIGIN_MEMBER);

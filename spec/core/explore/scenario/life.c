@@ -130,6 +130,40 @@ static void closed(void)
   CTX__FREE(h);
 }
 
+static void release_parent_and_close(void *arg)
+{
+  release_parent(arg);
+  close_engine(arg);
+}
+
+/* The child has held its parent, and all above, by lying there. */
+static void closed_above(void)
+{
+  struct house *h = new_house();
+  together(h, release_child, release_parent_and_close, NULL);
+  CTX__FREE(h);
+}
+
+static void make_and_release(void *arg)
+{
+  struct house *h = arg;
+  ctx_release(ctx_with_cancel(ctx_engine_background(h->engine)));
+}
+
+/* Some threads have a part of the count for themselves, others share one. */
+static void counted(void)
+{
+  struct house *h = new_house();
+  together(h, make_and_release, make_and_release, make_and_release, NULL);
+  ctx_counters now;
+  ctx_engine_counters(h->engine, &now);
+  EXPECT_INT(now.contexts, 2);
+  ctx_release(h->child);
+  ctx_release(h->parent);
+  close_engine(h);
+  CTX__FREE(h);
+}
+
 static void count(ctx_context *c, void *arg)
 {
   struct house *h = arg;
@@ -164,6 +198,10 @@ const struct scenario life_scenarios[] = {
    .bound = COMPLETE},
   {"release-both", "the last of two releases frees", released_by_two, .bound = COMPLETE},
   {"close-release", "the last context and its engine go in any order", closed, .bound = COMPLETE},
+  {"close-release-parent", "and its parent, and the engine, before its memory is given back",
+   closed_above, .bound = COMPLETE},
+  {"count-parts", "contexts are counted by threads with and without a part of their own", counted,
+   .bound = COMPLETE},
   {"close-cancel", "a context may end while its engine is closed", closed_by_cancel,
    .bound = COMPLETE},
   {0}};

@@ -318,6 +318,37 @@ static void grace_moved(void)
   end_family(f);
 }
 
+/* ---- on the way back ----------------------------------------------------------------------- */
+
+static void cancel_b_and_beside(void *arg)
+{
+  struct family *f = arg;
+  cancel_b(f);
+  EXPECT(ctx_done(f->child));
+}
+
+static void release_merge(void *arg)
+{
+  struct family *f = arg;
+  ctx_release(f->m);
+  f->m = NULL;
+}
+
+/* The walk comes to the merge by its second parent, and from below it back to what comes there
+ * after it. What is below keeps the merge, which then is let go. */
+static void passed_by_second(void)
+{
+  struct family *f = new_family();
+  bear_merge(f);
+  ctx_context *below = ctx_with_cancel(f->m);
+  f->child = ctx_with_cancel(f->b);
+  together(f, cancel_b_and_beside, release_merge, NULL);
+  EXPECT(ctx_done(below));
+  EXPECT(!ctx_done(f->a));
+  ctx_release(below);
+  end_family(f);
+}
+
 const struct scenario merge_scenarios[] = {
   {"merge-cancel", "K1 C1 two parents end at once, each with all below", both_parents,
    .bound = COMPLETE},
@@ -326,6 +357,8 @@ const struct scenario merge_scenarios[] = {
   {"merge-release", "K1 it may be let go while a parent ends", merge_released, .bound = COMPLETE},
   {"merge-release-parent", "K1 and so may a parent, which goes with the last of them",
    merge_and_parent_released, .bound = COMPLETE},
+  {"merge-second", "K1 C1 an end may come to it by any parent, and goes on there", passed_by_second,
+   .bound = COMPLETE},
   {"merge-birth", "K1 C6 it may be born while a parent ends", merge_born, .bound = COMPLETE},
   {"merge-birth-first", "K1 C6 and so while the first does", merge_born_first, .bound = COMPLETE},
   {"merge-birth-move", "K1 D13 or while the deadline of one is moved", merge_born_moved,
