@@ -37,11 +37,9 @@ static void disappear(ctx_context *c)
 {
   bool done = state_is_done(context_state(c));
   context_unlink(c);
-  if (!done) {
-    listener_leave(c);
-    if (context_has_wish(c)) engine_disarm(c->engine, &deadline_context_of(c)->wish);
-  }
-  tree_leave(&c->engine->tree, &c->node);
+  if (done) return;
+  listener_leave(c);
+  if (context_has_wish(c)) engine_disarm(c->engine, &deadline_context_of(c)->wish);
 }
 
 static void drop_causes(ctx_context *c)

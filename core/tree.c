@@ -203,13 +203,6 @@ void tree_join(struct tree *t)
   CTX__UNLOCK(&t->walk);
 }
 
-void tree_leave(struct tree *t, struct node *n)
-{
-  if (CTX__LOAD(&t->walking) == 0) return;
-  CTX__LOCK(&n->lock);
-  CTX__UNLOCK(&n->lock);
-}
-
 /* So many children are passed before others get at the lock of their up. */
 enum { AT_ONCE = 64 };
 

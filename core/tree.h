@@ -24,7 +24,8 @@
  * throughout, goes depth first, hand over hand, and has no stack: where it goes down from a
  * child that has others after it, it retains that child, which so keeps its place, and comes
  * back to it by 'via'. A node in its grace period is taken out, and spared.
- * Who frees a node waits until no walk has its lock (tree_leave).
+ * Where it stands, either the node over that is locked, or there are children: so nobody frees
+ * what it stands at.
  *
  * Another walk only looks, and retains the nodes on its path. It lies under the same lock.
  *
@@ -201,10 +202,6 @@ void tree_walk_from(struct tree_walk *w, struct node *root);
  * is locked.
  */
 struct node *tree_next(struct tree_walk *w);
-
-/* Waits until no walk stands at 'n', of the given tree, which nobody holds and no walk will find:
- * it may be freed. */
-void tree_leave(struct tree *t, struct node *n);
 
 /*
  * tree_step: the node after 'at' in the walk below 'root' that takes nothing out; those below 'at'
