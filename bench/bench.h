@@ -46,6 +46,14 @@ static inline void *bench_need(void *block)
   return block;
 }
 
+/* Memory whose pages are there already. */
+static inline void *bench_touched(size_t size)
+{
+  char *block = bench_need(malloc(size));
+  memset(block, 1, size);
+  return block;
+}
+
 /* The same numbers in each process and for each peer (xorshift64). */
 static inline uint64_t bench_random(uint64_t *state)
 {

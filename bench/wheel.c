@@ -59,25 +59,30 @@ static double at_random(long n)
 static int64_t *late;
 static long fired;
 
+struct alarm {
+  ctx_timer timer;
+  int64_t due;
+};
+
 static void on_time(ctx_timer *t, void *arg)
 {
-  (void)t;
-  late[fired++] = bench_now() - *(int64_t *)arg;
+  (void)arg;
+  late[fired++] = bench_now() - ((struct alarm *)(void *)t)->due;
 }
 
-/* Timers of the host over the next 2 s, beginning in half a second. Answers the processor's time
+/* Timers of the host over the next 2 s, beginning in two seconds. Answers the processor's time
  * for each, and prints how late they were. */
 static double fire(long n)
 {
   ctx_engine *e = ctx_engine_open(&(ctx_engine_options){.driver = CTX_DRIVER_HOST});
-  ctx_timer *timers = bench_need(calloc((size_t)n, sizeof *timers));
-  int64_t *due = bench_need(malloc((size_t)n * sizeof *due)), begun = bench_now() + 500000000;
-  late = bench_need(calloc((size_t)n, sizeof *late));
+  struct alarm *all = bench_touched((size_t)n * sizeof *all);
+  late = bench_touched((size_t)n * sizeof *late);
+  int64_t begun = bench_now() + 2000000000;
   uint64_t state = 1;
   for (long i = 0; i < n; i++) {
-    due[i] = begun + (int64_t)(bench_random(&state) % 2000000000);
-    ctx_timer_init(&timers[i], e, on_time, &due[i]);
-    ctx_timer_arm(&timers[i], due[i]);
+    all[i].due = begun + (int64_t)(bench_random(&state) % 2000000000);
+    ctx_timer_init(&all[i].timer, e, on_time, NULL);
+    ctx_timer_arm(&all[i].timer, all[i].due);
   }
   int64_t cpu = bench_clock(CLOCK_PROCESS_CPUTIME_ID);
   for (int64_t next; (next = ctx_engine_next(e)) != CTX_NEVER;) {

@@ -59,26 +59,31 @@ static double at_random(long n)
 static int64_t *late;
 static long fired;
 
+struct alarm {
+  ev_timer timer;
+  int64_t due;
+};
+
 static void on_time(struct ev_loop *l, ev_timer *t, int events)
 {
   (void)l;
   (void)events;
-  late[fired++] = bench_now() - *(int64_t *)t->data;
+  late[fired++] = bench_now() - ((struct alarm *)(void *)t)->due;
 }
 
 static double fire(long n)
 {
-  ev_timer *all = bench_need(calloc((size_t)n, sizeof *all));
-  int64_t *due = bench_need(malloc((size_t)n * sizeof *due)), begun = bench_now() + 500000000;
-  late = bench_need(calloc((size_t)n, sizeof *late));
+  struct alarm *all = bench_touched((size_t)n * sizeof *all);
+  late = bench_touched((size_t)n * sizeof *late);
   loop = ev_loop_new(0);
+  int64_t begun = bench_now() + 2000000000;
   uint64_t state = 1;
   for (long i = 0; i < n; i++) {
-    due[i] = begun + (int64_t)(bench_random(&state) % 2000000000);
+    ev_timer *t = &all[i].timer;
+    all[i].due = begun + (int64_t)(bench_random(&state) % 2000000000);
     ev_now_update(loop);
-    ev_timer_init(&all[i], on_time, (double)(due[i] - bench_now()) / 1e9, 0);
-    all[i].data = &due[i];
-    ev_timer_start(loop, &all[i]);
+    ev_timer_init(t, on_time, (double)(all[i].due - bench_now()) / 1e9, 0);
+    ev_timer_start(loop, t);
   }
   int64_t cpu = bench_clock(CLOCK_PROCESS_CPUTIME_ID);
   ev_run(loop, 0);

@@ -218,7 +218,7 @@ func w7f(n int) float64 {
 	var all sync.WaitGroup
 	all.Add(n)
 	late := make([]int64, 0, n)
-	start := now() + 500000000
+	start := now() + 2000000000
 	for i := 0; i < n; i++ {
 		due := start + int64(s.next()%2000000000)
 		time.AfterFunc(time.Duration(due-now()), func() {
