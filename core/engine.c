@@ -92,11 +92,9 @@ static int64_t sum(ctx_engine *e, enum engine_count what)
   return sum;
 }
 
-enum { A_MOMENT_NS = 100000 };
-
 void engine_await_none(ctx_engine *e, enum engine_count what)
 {
-  while (sum(e, what) != 0) CTX__WAIT(&e->closed, 1, CTX__NOW() + A_MOMENT_NS); /* race: with it */
+  while (sum(e, what) != 0) CTX__WAIT_A_MOMENT(&e->closed, 1); /* race: with it */
 }
 
 /* ---- calling out ------------------------------------------------------ */

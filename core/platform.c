@@ -162,26 +162,15 @@ void ctx__wake_from_signal(const ctx__atomic *p)
 
 #endif
 
-/* For a millisecond at most, which the kernel counts: no clock is read. Without Linux, for a slice. */
-static void sleep_on_lock(const ctx__lock *l)
+/* The kernel counts the millisecond. Without Linux it is a slice. */
+void ctx__wait_a_moment(const ctx__atomic *p, uint32_t seen)
 {
 #if CTX__FD_TIMED
   struct timespec limit = timespec_of(1000000);
-  syscall(futex(), l, FUTEX_WAIT_PRIVATE, 2, &limit, NULL, 0);
+  syscall(futex(), p, FUTEX_WAIT_PRIVATE, seen, &limit, NULL, 0);
 #else
-  ctx__wait(l, 2, INT64_MAX);
+  ctx__wait(p, seen, INT64_MAX);
 #endif
-}
-
-/* The three-state mutex of Drepper, "Futexes are tricky" (2011), after a short spin, but for how it
- * is dropped. */
-void ctx__lock_slow(ctx__lock *l)
-{
-  for (int spin = 0; spin < 64; spin++) {
-    uint32_t expected = 0;
-    if (CTX__LOAD_RELAXED(l) == 0 && CTX__CAS(l, &expected, 1)) return; /* race: for it */
-  }
-  while (__atomic_exchange_n(l, 2, __ATOMIC_ACQUIRE) != 0) sleep_on_lock(l);
 }
 
 /* ---- threads and processes ------------------------------------------------ */

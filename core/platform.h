@@ -11,9 +11,13 @@
  *   CTX__LOAD_RELAXED ADD  relaxed: for counts that publish nothing
  *   CTX__ADD_RELEASE       for a count that is waited for: releases
  *   CTX__SUB_RELEASE       for the last reference: releases, and acquires
- *   CTX__LOCK UNLOCK       a lock of one word, 0 when free; sleeps in the kernel
+ *   CTX__CAS_ACQUIRE       acquire
+ *   CTX__LOCK UNLOCK       a lock of one word, 0 when free; sleeps in the kernel; see lock.h
+ *   CTX__SPINS             how often a lock is tried before that
  *   CTX__WAIT WAKE         sleeps while a word has a value, up to an instant, or less;
  *                          wakes all who sleep on that word, whose memory may be gone
+ *   CTX__WAIT_A_MOMENT     the same for about a millisecond at most; reads no clock
+ *   CTX__WAKE_ONE          wakes one of them, or more
  *   CTX__WAKE_FROM_SIGNAL  the same in a signal handler; without Linux, a little later
  *   CTX__SELF              what belongs to this thread: a struct ctx__self
  *   CTX__SHARD             the part of a split count for this thread, below CTX__SHARDS;
@@ -85,6 +89,9 @@ typedef int64_t ctx__atomic64 __attribute__((aligned(8)));
 #define CTX__CAS(p, expected, v) \
   __atomic_compare_exchange_n((p), (expected), (v), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
 
+#define CTX__CAS_ACQUIRE(p, expected, v) \
+  __atomic_compare_exchange_n((p), (expected), (v), false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)
+
 /* ---- what belongs to a thread ------------------------------------------ */
 
 /* In a library that is loaded late, a thread-local variable costs a call; not so in the few
@@ -126,40 +133,30 @@ static inline size_t ctx__shard(void)
 /* ---- waiting, and the one-word lock ------------------------------------ */
 
 void ctx__wait(const ctx__atomic *p, uint32_t seen, int64_t until_ns);
+void ctx__wait_a_moment(const ctx__atomic *p, uint32_t seen);
 void ctx__wake(const ctx__atomic *p, bool all);
 void ctx__wake_from_signal(const ctx__atomic *p);
 
 #define CTX__WAIT(p, seen, until_ns) ctx__wait((p), (seen), (until_ns))
+#define CTX__WAIT_A_MOMENT(p, seen) ctx__wait_a_moment((p), (seen))
 #define CTX__WAKE(p) ctx__wake((p), true)
+#define CTX__WAKE_ONE(p) ctx__wake((p), false)
 #define CTX__WAKE_FROM_SIGNAL(p) ctx__wake_from_signal(p)
 
-/*
- * 0 free, 1 held, 2 held and somebody may sleep. It is dropped by a plain store, which costs a
- * fraction of an exchange. Who begins to sleep between the look and the store is not seen, and not
- * woken: so nobody sleeps on a lock for long before he looks again.
- */
 typedef ctx__atomic ctx__lock;
 
-void ctx__lock_slow(ctx__lock *l);
+#define CTX__SPINS 64
 
-static inline void ctx__lock_take(ctx__lock *l)
-{
-  uint32_t expected = 0;
-  if (!__atomic_compare_exchange_n(l, &expected, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-    ctx__lock_slow(l);
-  CTX__HELD(1);
-}
-
-static inline void ctx__lock_drop(ctx__lock *l)
-{
-  CTX__HELD(-1);
-  bool somebody = __atomic_load_n(l, __ATOMIC_RELAXED) == 2;
-  __atomic_store_n(l, 0, __ATOMIC_RELEASE);
-  if (somebody) ctx__wake(l, false);
-}
-
-#define CTX__LOCK(l) ctx__lock_take(l)
-#define CTX__UNLOCK(l) ctx__lock_drop(l)
+#define CTX__LOCK(l) \
+  do { \
+    ctx__lock_take(l); \
+    CTX__HELD(1); \
+  } while (0)
+#define CTX__UNLOCK(l) \
+  do { \
+    CTX__HELD(-1); \
+    ctx__lock_drop(l); \
+  } while (0)
 
 /* ---- threads and processes --------------------------------------------- */
 
@@ -231,6 +228,8 @@ void ctx__fd_close(ctx__fd *f);
 #else
 #define CTX__FD_TIMED 0
 #endif
+
+#include "lock.h"
 
 #endif
 #endif

@@ -51,6 +51,8 @@ bool explore_cas(volatile void *p, size_t size, void *expected, uint64_t v, cons
 #define CTX__CAS(p, expected, v) \
   explore_cas((p), sizeof *(p), (expected), EXPLORE_OF(v), EXPLORE_HERE)
 
+#define CTX__CAS_ACQUIRE(p, expected, v) CTX__CAS((p), (expected), (v))
+
 /* ---- what belongs to a thread ------------------------------------------ */
 
 struct ctx__self *explore_self(void);
@@ -70,12 +72,16 @@ typedef ctx__atomic ctx__lock; /* 0 free, else the number of the thread that hol
 void explore_lock(ctx__lock *l, const char *where);
 void explore_unlock(ctx__lock *l, const char *where);
 void explore_wait(const ctx__atomic *p, uint32_t seen, int64_t until_ns, const char *where);
+void explore_wait_a_moment(const ctx__atomic *p, uint32_t seen, const char *where);
 void explore_wake(const ctx__atomic *p, const char *where);
 
 #define CTX__LOCK(l) explore_lock((l), EXPLORE_HERE)
 #define CTX__UNLOCK(l) explore_unlock((l), EXPLORE_HERE)
 #define CTX__WAIT(p, seen, until_ns) explore_wait((p), (seen), (until_ns), EXPLORE_HERE)
+#define CTX__WAIT_A_MOMENT(p, seen) explore_wait_a_moment((p), (seen), EXPLORE_HERE)
 #define CTX__WAKE(p) explore_wake((p), EXPLORE_HERE)
+#define CTX__WAKE_ONE(p) CTX__WAKE(p)
+#define CTX__SPINS 1
 #define CTX__WAKE_FROM_SIGNAL(p) explore_wake((p), EXPLORE_HERE)
 
 /* ---- threads and processes --------------------------------------------- */

@@ -35,10 +35,10 @@ struct scenario {
 };
 
 /* Ends with an entry without a name. */
-extern const struct scenario cancel_scenarios[], expiry_scenarios[], extend_scenarios[],
-  merge_scenarios[], life_scenarios[], hook_scenarios[], wait_scenarios[], driver_scenarios[],
-  signal_scenarios[], litmus_scenarios[], chance_scenarios[], mailbox_scenarios[],
-  semaphore_scenarios[];
+extern const struct scenario lock_scenarios[], cancel_scenarios[], expiry_scenarios[],
+  extend_scenarios[], merge_scenarios[], life_scenarios[], hook_scenarios[], wait_scenarios[],
+  driver_scenarios[], signal_scenarios[], litmus_scenarios[], chance_scenarios[],
+  mailbox_scenarios[], semaphore_scenarios[];
 
 #define EXPECT(ok) explore_expect((ok), #ok, EXPLORE_HERE)
 #define EXPECT_INT(a, b) explore_expect_int((a), (b), #a " == " #b, EXPLORE_HERE)
