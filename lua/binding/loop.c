@@ -38,9 +38,11 @@ static struct loop *push_loop(lua_State *L)
 }
 
 /* The loop that this thread has found last, by the registry of its state. It is right as long as no
- * loop has come or gone since. */
+ * loop has come or gone since. A task of that loop that runs is known by its coroutine, which is alive
+ * as long as it runs: no other state has one at that address. */
 static CTX__TLS struct {
   const void *registry;
+  const lua_State *running; /* or NULL */
   struct loop *loop;
   int64_t change;
 } last;
@@ -56,7 +58,7 @@ static void loop_finalize(lua_State *L, void *p)
 
 static struct loop *find_again(lua_State *L)
 {
-  bool same = lua_topointer(L, LUA_REGISTRYINDEX) == last.registry;
+  bool same = L == last.running || lua_topointer(L, LUA_REGISTRYINDEX) == last.registry;
   return same && CTX__LOAD(&changes) == last.change ? last.loop : NULL;
 }
 
@@ -67,9 +69,16 @@ struct loop *loop_of(lua_State *L)
   l = push_loop(L);
   lua_pop(L, 1);
   last.registry = lua_topointer(L, LUA_REGISTRYINDEX);
+  last.running = NULL;
   last.change = CTX__LOAD(&changes);
   last.loop = l;
   return l;
+}
+
+void loop_set_current(struct loop *l, struct waiter *w, lua_State *co)
+{
+  l->current = w;
+  last.running = last.loop == l ? co : NULL;
 }
 
 struct loop *loop_find(lua_State *L)

@@ -96,6 +96,9 @@ enum { WORLD_BACKGROUND = 1, WORLD_TODO, WORLD_OUTER, WORLD_ANCHORS, WORLD_VALUE
  * state closes. One that this thread has found before is not looked for again as long as it lives. */
 struct loop *loop_of(lua_State *L);
 
+/* The task that runs from now on, in the coroutine 'co', as which loop_of knows it at once; both NULL: none. */
+void loop_set_current(struct loop *l, struct waiter *w, lua_State *co);
+
 /* What the registry of this state has for its loop now; NULL: nothing, or what a script has put there. */
 struct loop *loop_find(lua_State *L);
 

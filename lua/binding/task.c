@@ -218,14 +218,14 @@ static bool can_resume(const struct task *t, lua_State *co)
  * away that keeps it. */
 static bool step(lua_State *L, struct task *t, lua_State *co)
 {
-  struct loop *l = loop_of(L);
+  struct loop *l = t->waiter.world->loop;
   int arguments = t->arguments >= 0 ? t->arguments : 0, results = 0;
   t->arguments = -1;
   t->status = TASK_RUNNING;
   if (!t->waiter.parked) t->waiter.what = NULL;
-  l->current = &t->waiter;
+  loop_set_current(l, &t->waiter, co);
   int status = lua_resume(co, L, arguments, &results);
-  l->current = NULL;
+  loop_set_current(l, NULL, NULL);
   if (status == LUA_YIELD) {
     came_back(t, co, results);
     return false;
