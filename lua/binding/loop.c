@@ -159,6 +159,19 @@ void loop_push_memory(lua_State *L)
   loop_push_table(L, &memory_key);
 }
 
+void loop_push_anchors(lua_State *L)
+{
+  loop_push_value(L, LOOP_ANCHORS);
+}
+
+void loop_push_anchored_in(lua_State *L, int anchors, const void *key)
+{
+  if (lua_istable(L, anchors))
+    lua_rawgetp(L, anchors, key);
+  else
+    lua_pushnil(L);
+}
+
 /* False: there is no table. */
 static bool push_anchors(lua_State *L)
 {
@@ -187,10 +200,8 @@ void loop_unanchor(lua_State *L, const void *key)
 
 void loop_push_anchored(lua_State *L, const void *key)
 {
-  if (push_anchors(L))
-    lua_rawgetp(L, -1, key);
-  else
-    lua_pushnil(L);
+  loop_push_anchors(L);
+  loop_push_anchored_in(L, -1, key);
   lua_remove(L, -2);
 }
 

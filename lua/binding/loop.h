@@ -37,7 +37,10 @@
 struct loop;
 struct waiter;
 
-/* Something to run; in the row at most once. */
+/* Something to run; in the row at most once. While it runs the table of anchors lies at ENTRY_ANCHORS, and
+ * there is room for ENTRY_STACK values. */
+enum { ENTRY_ANCHORS = 1, ENTRY_STACK = 32 };
+
 struct entry {
   struct list_link link;
   struct list_link fired; /* in its world's row of those to be anchored */
@@ -148,6 +151,10 @@ void loop_anchor_fired(lua_State *L);
 
 /* Pushes what is anchored under 'key', or nil, or what a script has put there. */
 void loop_push_anchored(lua_State *L, const void *key);
+
+/* Pushes the table of anchors. The same of the one at 'anchors', which costs less. */
+void loop_push_anchors(lua_State *L);
+void loop_push_anchored_in(lua_State *L, int anchors, const void *key);
 
 /* A weak table from addresses to userdata: finds a value again by its address. */
 void loop_remember(lua_State *L, const void *key, int index);

@@ -259,11 +259,8 @@ static void run_entry(lua_State *L, struct entry *e)
 {
   struct task *t = (struct task *)(void *)e;
   t->waiter.ready = false;
-  if (!lua_checkstack(L, 14)) {
-    waiter_wake(&t->waiter);
-    luaL_error(L, "stack overflow");
-  }
-  resume(L, t, waiter_push_coroutine(L, &t->waiter)); /* there they stay alive while it runs */
+  /* There they stay alive while it runs. */
+  resume(L, t, waiter_push_coroutine_in(L, ENTRY_ANCHORS, &t->waiter));
   lua_pop(L, 2);
 }
 

@@ -21,9 +21,9 @@ void waiter_yield(struct waiter *w)
   w->world->progress = progress;
 }
 
-lua_State *waiter_push_coroutine(lua_State *L, const struct waiter *w)
+/* Of the userdata of 'w' on top. */
+static lua_State *push_coroutine(lua_State *L, const struct waiter *w)
 {
-  loop_push_anchored(L, w);
   if (block_test(L, -1, NULL) != w) {
     lua_pushnil(L);
     return NULL;
@@ -31,6 +31,18 @@ lua_State *waiter_push_coroutine(lua_State *L, const struct waiter *w)
   lua_getiuservalue(L, -1, WAITER_CO);
   lua_State *co = lua_tothread(L, -1);
   return co == w->co ? co : NULL;
+}
+
+lua_State *waiter_push_coroutine(lua_State *L, const struct waiter *w)
+{
+  loop_push_anchored(L, w);
+  return push_coroutine(L, w);
+}
+
+lua_State *waiter_push_coroutine_in(lua_State *L, int anchors, const struct waiter *w)
+{
+  loop_push_anchored_in(L, anchors, w);
+  return push_coroutine(L, w);
 }
 
 bool waiter_is_active(lua_State *co)

@@ -92,6 +92,7 @@ struct waiter *wait_begin_copied(lua_State *L, const char *what);
 /* Pushes the userdata of the task 'w' and its coroutine, found alive, or NULL: a script has
  * taken away what kept them. */
 lua_State *waiter_push_coroutine(lua_State *L, const struct waiter *w);
+lua_State *waiter_push_coroutine_in(lua_State *L, int anchors, const struct waiter *w);
 
 /* True: 'co' can neither be resumed nor has it ended: it has resumed another, or a stranger
  * closes it and its <close> variables run. Its stack is not to be touched. */
