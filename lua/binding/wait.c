@@ -279,7 +279,7 @@ struct waiter *wait_check(lua_State *L, const char *what, bool in_library)
 struct waiter *wait_begin(lua_State *L, const char *what)
 {
   struct waiter *w = wait_check(L, what, false);
-  wait_let_go(w); /* of a wait whose coroutine, in ctx.wrap, was closed */
+  if (w->what != NULL) wait_let_go(w); /* of a wait whose coroutine, in ctx.wrap, was closed */
   w->parked = false;
   w->what = what;
   w->in_library = false;
