@@ -99,7 +99,7 @@ bool cancel_context(lua_State *L, int index, int cause, ctx_origin_kind by)
   struct handle *h = handle_check(L, index);
   if (cause == 0 || lua_isnoneornil(L, cause) || h->was_canceled) return handle_end(L, h, by);
   struct link *link = link_new(NULL);
-  stack_write_site(L, 0, site);
+  stack_write_site(L, site);
   ctx_cause *c_cause = link != NULL ? new_cause(L, cause, link, site) : NULL;
   bool first = ctx_cancel_at(h->context, c_cause, by, NULL);
   h->was_canceled = true;

@@ -33,9 +33,8 @@ int handle_type_error(lua_State *L, int arg, const char *expected)
 
 struct handle *handle_test(lua_State *L, int index)
 {
-  if (lua_type(L, index) != LUA_TUSERDATA) return NULL;
-  if (lua_rawlen(L, index) != sizeof(struct handle)) return NULL;
   struct handle *h = lua_touserdata(L, index);
+  if (h == NULL || lua_rawlen(L, index) != sizeof *h) return NULL; /* of a light one: 0 */
   return h->cookie == &cookie ? h : NULL;
 }
 
@@ -69,7 +68,7 @@ static void note_site(lua_State *L, const ctx_context *parent)
 {
   static _Thread_local char site[STACK_SITE];
   if (!ctx_engine_tracks(ctx_engine_of(parent))) return;
-  stack_write_site(L, 0, site);
+  stack_write_site(L, site);
   ctx_track_site(site);
 }
 
@@ -319,7 +318,7 @@ bool handle_end(lua_State *L, struct handle *h, ctx_origin_kind by)
   char site[STACK_SITE];
   ctx_cause *cause = NULL;
   if (!h->was_canceled) { /* not a question, which would read the clock */
-    stack_write_site(L, 0, site);
+    stack_write_site(L, site);
     cause = ctx_cause_new_at(NULL, 0, CTX_CANCELED, NULL, NULL, site);
   }
   bool first = ctx_cancel_at(h->context, cause, by, NULL);

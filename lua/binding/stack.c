@@ -31,16 +31,27 @@ static void write_site(char *site, const char *file, int line)
   *site = '\0';
 }
 
-void stack_write_site(lua_State *L, int level, char site[STACK_SITE])
+/* Level 0 is the function in C itself. */
+bool stack_find_site(lua_State *L, struct stack_site *s)
 {
   lua_Debug ar;
-  for (; lua_getstack(L, level, &ar); level++) {
+  for (int level = 1; lua_getstack(L, level, &ar); level++) {
     lua_getinfo(L, "Sl", &ar);
     if (ar.currentline <= 0) continue;
-    write_site(site, ar.short_src, ar.currentline);
-    return;
+    memcpy(s->file, ar.short_src, strlen(ar.short_src) + 1);
+    s->line = ar.currentline;
+    return true;
   }
-  memcpy(site, "?", 2);
+  return false;
+}
+
+void stack_write_site(lua_State *L, char site[STACK_SITE])
+{
+  struct stack_site s;
+  if (stack_find_site(L, &s))
+    write_site(site, s.file, s.line);
+  else
+    memcpy(site, "?", 2);
 }
 
 /* Looks for the function at 'function' among the fields of the table on top; pushes
