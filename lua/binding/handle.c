@@ -1,6 +1,8 @@
-#include "handle.h"
+#include <string.h>
+
 #include "convert.h"
 #include "error.h"
+#include "handle.h"
 #include "link.h"
 #include "stack.h"
 
@@ -313,14 +315,33 @@ static int handle_gc(lua_State *L)
   return 0;
 }
 
+static bool is_at(const struct plain *p, const struct stack_site *s)
+{
+  return p->cause != NULL && p->line == s->line && strcmp(p->file, s->file) == 0;
+}
+
+/* A cause that says no more than where the cancel was called. What is canceled at one place in a row
+ * shares it. NULL: there is no memory. */
+static ctx_cause *plain_cause(lua_State *L)
+{
+  struct stack_site s;
+  char site[STACK_SITE];
+  stack_find_site(L, &s);
+  struct loop *l = loop_known(L);
+  if (l != NULL && is_at(&l->plain, &s)) return ctx_cause_retain(l->plain.cause);
+  stack_print_site(&s, site);
+  ctx_cause *cause = ctx_cause_new_at(NULL, 0, CTX_CANCELED, NULL, NULL, site);
+  if (l == NULL || cause == NULL) return cause;
+  ctx_cause_release(l->plain.cause);
+  l->plain.cause = ctx_cause_retain(cause);
+  memcpy(l->plain.file, s.file, sizeof s.file);
+  l->plain.line = s.line;
+  return cause;
+}
+
 bool handle_end(lua_State *L, struct handle *h, ctx_origin_kind by)
 {
-  char site[STACK_SITE];
-  ctx_cause *cause = NULL;
-  if (!h->was_canceled) { /* not a question, which would read the clock */
-    stack_write_site(L, site);
-    cause = ctx_cause_new_at(NULL, 0, CTX_CANCELED, NULL, NULL, site);
-  }
+  ctx_cause *cause = h->was_canceled ? NULL : plain_cause(L); /* a question reads no clock */
   bool first = ctx_cancel_at(h->context, cause, by, NULL);
   h->was_canceled = true;
   loop_anchor_fired(L);

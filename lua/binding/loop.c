@@ -56,7 +56,7 @@ static void loop_finalize(lua_State *L, void *p)
   CTX__ADD(&changes, 1);
 }
 
-static struct loop *find_again(lua_State *L)
+struct loop *loop_known(lua_State *L)
 {
   bool same = L == last.running || lua_topointer(L, LUA_REGISTRYINDEX) == last.registry;
   return same && CTX__LOAD(&changes) == last.change ? last.loop : NULL;
@@ -64,7 +64,7 @@ static struct loop *find_again(lua_State *L)
 
 struct loop *loop_of(lua_State *L)
 {
-  struct loop *l = find_again(L);
+  struct loop *l = loop_known(L);
   if (l != NULL) return l;
   l = push_loop(L);
   lua_pop(L, 1);
@@ -242,7 +242,7 @@ void loop_receive(struct loop *l)
 
 void loop_anchor_fired(lua_State *L)
 {
-  struct loop *l = find_again(L);
+  struct loop *l = loop_known(L);
   struct world *w;
   if (l != NULL) {
     loop_receive(l);
@@ -342,6 +342,7 @@ static void loop_destroy(void *p)
   while (l->world != NULL) remove_world(l);
   poller_free(l->poller);
   close_mailbox(l);
+  ctx_cause_release(l->plain.cause);
   block_release(l->main);
 }
 

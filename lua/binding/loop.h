@@ -64,6 +64,13 @@ struct world {
   unsigned long rounds; /* in a row without progress, at one instant */
 };
 
+/* The cause of the last cancel that gave none, which is where that was called. */
+struct plain {
+  ctx_cause *cause;      /* a reference; NULL: none yet */
+  char file[LUA_IDSIZE]; /* as in the text of the cause */
+  int line;
+};
+
 /* Loops and worlds are blocks: the loop holds its worlds. */
 struct loop {
   struct mailbox *mailbox;             /* a reference; NULL: the state is being closed */
@@ -77,6 +84,7 @@ struct loop {
   ctx_context *root;                   /* what the host has given, a reference; NULL: nothing */
   const void *begun;                   /* the scope of the run that begins on the main thread */
   struct list links;                   /* that have come home; see link.h */
+  struct plain plain;                  /* see handle_end */
   bool outside;                        /* C can end what is waited for on the real clock */
   bool driving;                        /* somebody is inside drive, */
   bool entering;                       /* or about to: it is for nobody else to call */
@@ -101,6 +109,9 @@ struct loop *loop_of(lua_State *L);
 
 /* The task that runs from now on, in the coroutine 'co', as which loop_of knows it at once; both NULL: none. */
 void loop_set_current(struct loop *l, struct waiter *w, lua_State *co);
+
+/* The same where this thread has found it before; else NULL: it is to be looked for. */
+struct loop *loop_known(lua_State *L);
 
 /* What the registry of this state has for its loop now; NULL: nothing, or what a script has put there. */
 struct loop *loop_find(lua_State *L);
