@@ -223,7 +223,7 @@ void handle_push_current(lua_State *L)
     handle_push_root(L);
     return;
   }
-  loop_push_anchored(L, l->current);
+  waiter_push_userdata(L, l->current);
   if (block_test(L, -1, NULL) != l->current) luaL_error(L, "ctx: a task has been tampered with");
   lua_getiuservalue(L, -1, WAITER_CONTEXT);
   lua_remove(L, -2);

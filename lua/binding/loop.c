@@ -159,6 +159,19 @@ void loop_push_memory(lua_State *L)
   loop_push_table(L, &memory_key);
 }
 
+struct loop *loop_find_anchors(lua_State *L)
+{
+  int top = lua_gettop(L);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &loop_key);
+  struct loop *l = block_test(L, -1, &loop_kind);
+  if (l != NULL && lua_getiuservalue(L, -1, LOOP_ANCHORS) == LUA_TTABLE) {
+    lua_replace(L, top + 1);
+    return l;
+  }
+  lua_settop(L, top);
+  return NULL;
+}
+
 void loop_push_anchors(lua_State *L)
 {
   loop_push_value(L, LOOP_ANCHORS);
@@ -172,17 +185,10 @@ void loop_push_anchored_in(lua_State *L, int anchors, const void *key)
     lua_pushnil(L);
 }
 
-/* False: there is no table. */
-static bool push_anchors(lua_State *L)
-{
-  loop_push_value(L, LOOP_ANCHORS);
-  return lua_istable(L, -1);
-}
-
 void loop_anchor(lua_State *L, const void *key, int index)
 {
   index = lua_absindex(L, index);
-  if (!push_anchors(L)) loop_refuse(L);
+  if (loop_find_anchors(L) == NULL) loop_refuse(L);
   lua_pushvalue(L, index);
   lua_rawsetp(L, -2, key);
   lua_pop(L, 1);
@@ -190,11 +196,9 @@ void loop_anchor(lua_State *L, const void *key, int index)
 
 void loop_unanchor(lua_State *L, const void *key)
 {
-  if (loop_find(L) == NULL) return;
-  if (push_anchors(L)) {
-    lua_pushnil(L);
-    lua_rawsetp(L, -2, key);
-  }
+  if (loop_find_anchors(L) == NULL) return;
+  lua_pushnil(L);
+  lua_rawsetp(L, -2, key);
   lua_pop(L, 1);
 }
 

@@ -92,9 +92,11 @@ struct loop {
   bool failed;                         /* an error lies ready to be raised by drive */
   bool was_failure;                    /* the error that drive has raised last was such a one */
   lua_Integer last_task;               /* the number of the newest task */
-  struct quota contexts;               /* that have handles made since there is a limit; */
-  struct quota tasks;                  /* that have not ended; */
-  struct quota waiting;                /* hooks whose contexts have not */
+  lua_Integer places;     /* among the anchors that tasks have had; see waiter_anchor */
+  lua_Integer free_place; /* the first of a row of these that are free; 0: none */
+  struct quota contexts;  /* that have handles made since there is a limit; */
+  struct quota tasks;     /* that have not ended; */
+  struct quota waiting;   /* hooks whose contexts have not */
 };
 
 /* User values of the loop's userdata. */
@@ -163,9 +165,13 @@ void loop_anchor_fired(lua_State *L);
 /* Pushes what is anchored under 'key', or nil, or what a script has put there. */
 void loop_push_anchored(lua_State *L, const void *key);
 
-/* Pushes the table of anchors. The same of the one at 'anchors', which costs less. */
-void loop_push_anchors(lua_State *L);
+/* The same, in the table of anchors that lies at 'anchors'. */
 void loop_push_anchored_in(lua_State *L, int anchors, const void *key);
+
+/* Pushes the table of anchors, or nil; raises where there is no loop. The second raises nothing, and gives
+ * the loop; NULL: there is none, or no table, and nothing is pushed. */
+void loop_push_anchors(lua_State *L);
+struct loop *loop_find_anchors(lua_State *L);
 
 /* A weak table from addresses to userdata: finds a value again by its address. */
 void loop_remember(lua_State *L, const void *key, int index);

@@ -117,7 +117,7 @@ static int bind_now(lua_State *L)
 /* core.me(what) -> the token of who would wait here, in the function 'what' */
 static int bind_me(lua_State *L)
 {
-  loop_push_anchored(L, wait_check(L, luaL_checkstring(L, 1), true));
+  waiter_push_userdata(L, wait_check(L, luaL_checkstring(L, 1), true));
   return 1;
 }
 

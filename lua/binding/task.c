@@ -104,7 +104,7 @@ void task_push_scope(lua_State *L)
     lua_pushnil(L);
     return;
   }
-  loop_push_anchored(L, t);
+  waiter_push_userdata(L, &t->waiter);
   if (block_test(L, -1, &kind) != t) luaL_error(L, tampered);
   lua_getiuservalue(L, -1, TASK_SCOPE);
   lua_remove(L, -2);
@@ -132,29 +132,35 @@ static enum task_status judge(const struct task *t, lua_State *co)
   return err != 0 && err == ctx_err(t->waiter.context) ? TASK_CANCELED : TASK_FAILED;
 }
 
-/* Pushes the scope of 't', whose userdata lies below its coroutine on top, or nil. */
-static void push_scope(lua_State *L, const struct task *t)
+/* Pushes the scope of 't', or nil, from its userdata: 't' is lost where that does not have the coroutine. */
+static void push_scope(lua_State *L, struct task *t)
 {
-  if (task_test(L, -2) == t && t->scope != NULL) {
-    lua_getiuservalue(L, -2, TASK_SCOPE);
-    if (scope_test(L, -1) == t->scope) return;
+  waiter_push_userdata(L, &t->waiter);
+  if (task_test(L, -1) == t) {
+    lua_getiuservalue(L, -1, WAITER_CO);
+    t->lost |= lua_tothread(L, -1) != t->waiter.co;
     lua_pop(L, 1);
+    lua_getiuservalue(L, -1, TASK_SCOPE);
+    lua_replace(L, -2);
+    if (t->scope != NULL && scope_test(L, -1) == t->scope) return;
   }
+  lua_pop(L, 1);
   lua_pushnil(L);
 }
 
-/* The userdata and the coroutine of 't' are on top; 'co' is NULL where 't' is lost. It has
- * ended, whatever fails for want of memory after that. May free 't'. */
+/* The coroutine of 't' is on top; 'co' is NULL where 't' is lost. It has ended, whatever fails for want of memory after that. May free 't'. */
 static void finish(lua_State *L, struct task *t, lua_State *co)
 {
+  push_scope(L, t);
   if (!t->lost && !t->ok && lua_gettop(co) == 0) lua_pushnil(co);
   t->status = judge(t, co);
   bool is_lost = t->lost, fails = t->status == TASK_FAILED && t->outcome != TASK_HELD;
-  push_scope(L, t);
   wait_wake_row(&t->joiners);
   if (t->scope != NULL) scope_task_ended(t->scope);
+  block_hold(t);
   waiter_disconnect(&t->waiter);
-  loop_unanchor(L, t);
+  waiter_unanchor(L, &t->waiter);
+  block_release(t);
   if (fails && is_lost) {
     lua_pushstring(L, tampered);
     report(L);
@@ -237,7 +243,7 @@ static bool step(lua_State *L, struct task *t, lua_State *co)
   return true;
 }
 
-/* 'co', which is on top above the userdata, is the coroutine of 't', or NULL. */
+/* 'co', which is on top, is the coroutine of 't', or NULL. */
 static void resume(lua_State *L, struct task *t, lua_State *co)
 {
   bool fit = co != NULL && can_resume(t, co);
@@ -259,9 +265,9 @@ static void run_entry(lua_State *L, struct entry *e)
 {
   struct task *t = (struct task *)(void *)e;
   t->waiter.ready = false;
-  /* There they stay alive while it runs. */
-  resume(L, t, waiter_push_coroutine_in(L, ENTRY_ANCHORS, &t->waiter));
-  lua_pop(L, 2);
+  resume(L, t,
+         waiter_push_alive(L, ENTRY_ANCHORS, &t->waiter)); /* there it stays alive while it runs */
+  lua_pop(L, 1);
 }
 
 /* ---- starting --------------------------------------------------------- */
@@ -302,7 +308,7 @@ static void push_new(lua_State *L, int base, int scope, enum task_outcome outcom
   t->outcome = outcome;
   waiter_init(&t->waiter, NULL, co);
   load(L, t, base + 1, last);
-  loop_anchor(L, t, -1);
+  waiter_anchor(L, &t->waiter, -1);
 
   /* From here on nothing fails. */
   t->waiter.context = ctx_retain(c);

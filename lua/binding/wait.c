@@ -5,6 +5,60 @@
 #include "stack.h"
 #include "wait.h"
 
+/* ---- anchors ---------------------------------------------------------- */
+
+/*
+ * A task has a place in the table of anchors: two numbers in a row, of which the second saves each turn
+ * the way by the userdata. Places that are free hold the number of the next.
+ */
+
+/* A place in the table on top, where to put something does not fail any more. A script may have changed the
+ * row: then two tasks get one place, and one of them is not found. */
+static lua_Integer take_place(lua_State *L, struct loop *l)
+{
+  lua_Integer place = l->free_place;
+  if (place != 0) {
+    lua_rawgeti(L, -1, place);
+    lua_Integer next = lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    l->free_place = next > 0 && next < l->places ? next : 0;
+    return place;
+  }
+  place = l->places + 1;
+  for (int i = 0; i < 2; i++) {
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, -2, place + i);
+  }
+  l->places += 2;
+  return place;
+}
+
+void waiter_anchor(lua_State *L, struct waiter *w, int index)
+{
+  index = lua_absindex(L, index);
+  struct loop *l = loop_find_anchors(L);
+  if (l == NULL) loop_refuse(L);
+  w->place = take_place(L, l);
+  lua_pushvalue(L, index);
+  lua_rawseti(L, -2, w->place);
+  lua_getiuservalue(L, index, WAITER_CO);
+  lua_rawseti(L, -2, w->place + 1);
+  lua_pop(L, 1);
+}
+
+void waiter_unanchor(lua_State *L, struct waiter *w)
+{
+  struct loop *l = w->place != 0 ? loop_find_anchors(L) : NULL;
+  if (l == NULL) return;
+  lua_pushinteger(L, l->free_place);
+  lua_rawseti(L, -2, w->place);
+  lua_pushboolean(L, 0);
+  lua_rawseti(L, -2, w->place + 1);
+  lua_pop(L, 1);
+  l->free_place = w->place;
+  w->place = 0;
+}
+
 /* ---- waking ----------------------------------------------------------- */
 
 void waiter_wake(struct waiter *w)
@@ -21,9 +75,31 @@ void waiter_yield(struct waiter *w)
   w->world->progress = progress;
 }
 
-/* Of the userdata of 'w' on top. */
-static lua_State *push_coroutine(lua_State *L, const struct waiter *w)
+lua_State *waiter_push_alive(lua_State *L, int anchors, const struct waiter *w)
 {
+  if (lua_istable(L, anchors))
+    lua_rawgeti(L, anchors, w->place + 1);
+  else
+    lua_pushnil(L);
+  lua_State *co = lua_tothread(L, -1);
+  return co == w->co ? co : NULL;
+}
+
+void waiter_push_userdata(lua_State *L, const struct waiter *w)
+{
+  if (w->place == 0) {
+    loop_push_anchored(L, w);
+  } else if (loop_find_anchors(L) != NULL) {
+    lua_rawgeti(L, -1, w->place);
+    lua_remove(L, -2);
+  } else {
+    lua_pushnil(L);
+  }
+}
+
+lua_State *waiter_push_coroutine(lua_State *L, const struct waiter *w)
+{
+  waiter_push_userdata(L, w);
   if (block_test(L, -1, NULL) != w) {
     lua_pushnil(L);
     return NULL;
@@ -31,18 +107,6 @@ static lua_State *push_coroutine(lua_State *L, const struct waiter *w)
   lua_getiuservalue(L, -1, WAITER_CO);
   lua_State *co = lua_tothread(L, -1);
   return co == w->co ? co : NULL;
-}
-
-lua_State *waiter_push_coroutine(lua_State *L, const struct waiter *w)
-{
-  loop_push_anchored(L, w);
-  return push_coroutine(L, w);
-}
-
-lua_State *waiter_push_coroutine_in(lua_State *L, int anchors, const struct waiter *w)
-{
-  loop_push_anchored_in(L, anchors, w);
-  return push_coroutine(L, w);
 }
 
 bool waiter_is_active(lua_State *co)
@@ -54,7 +118,8 @@ bool waiter_is_active(lua_State *co)
 bool waiter_wake_closed(lua_State *L, struct waiter *w)
 {
   if (w->world == NULL || w->ready || loop_of(L)->current == w) return false;
-  lua_State *co = waiter_push_coroutine(L, w);
+  loop_push_anchors(L);
+  lua_State *co = waiter_push_alive(L, -1, w);
   bool alive = co != NULL && (lua_status(co) == LUA_YIELD || waiter_is_active(co));
   lua_pop(L, 2);
   if (!alive) waiter_wake(w);

@@ -55,6 +55,7 @@ struct waiter {
   lua_State *co;        /* the coroutine of the task; NULL: the main thread. To be compared:
                          * followed is what waiter_push_coroutine gives */
   lua_State *top;       /* what of it runs: 'co', or a coroutine of ctx.wrap inside it */
+  lua_Integer place;    /* of its anchors; 0: the main thread, which is anchored by its address */
   ctx_context *context; /* the current one: a reference of the task; NULL: it never ends */
   const char *what;     /* for reports: the function it waits in; NULL: it does not wait */
   bool in_library;      /* that one is ours, in Lua: a report names its caller */
@@ -90,10 +91,20 @@ struct waiter *wait_check(lua_State *L, const char *what, bool in_library);
 struct waiter *wait_begin(lua_State *L, const char *what);
 struct waiter *wait_begin_copied(lua_State *L, const char *what);
 
+/* Keeps the userdata of the task 'w', which lies at 'index', and its coroutine from being collected; or
+ * raises. No longer, which does not raise. */
+void waiter_anchor(lua_State *L, struct waiter *w, int index);
+void waiter_unanchor(lua_State *L, struct waiter *w);
+
+/* Pushes what is anchored as the userdata of 'w'; of a task, without raising: else nil. */
+void waiter_push_userdata(lua_State *L, const struct waiter *w);
+
+/* Pushes the coroutine of 'w', from the table of anchors at 'anchors', or gives NULL as below. */
+lua_State *waiter_push_alive(lua_State *L, int anchors, const struct waiter *w);
+
 /* Pushes the userdata of the task 'w' and its coroutine, found alive, or NULL: a script has
  * taken away what kept them. */
 lua_State *waiter_push_coroutine(lua_State *L, const struct waiter *w);
-lua_State *waiter_push_coroutine_in(lua_State *L, int anchors, const struct waiter *w);
 
 /* True: 'co' can neither be resumed nor has it ended: it has resumed another, or a stranger
  * closes it and its <close> variables run. Its stack is not to be touched. */
