@@ -45,8 +45,7 @@ static void finalize(lua_State *L, void *p)
 
 static const struct block_kind kind = {finalize, destroy};
 
-static const char *const status_names[] = {"ready", "running", "waiting",
-                                           "done",  "failed",  "canceled"};
+static const char *const status_names[] = {"waiting", "done", "failed", "canceled"};
 
 /* Texts short enough for Lua to find them again without memory; task_open keeps them. */
 static const char closed_by_stranger[] = "task closed by coroutine.close";
@@ -78,7 +77,8 @@ const char *task_status(lua_State *L, struct task *t)
 {
   t->asked |= task_ended(t);
   waiter_wake_closed(L, &t->waiter);
-  return t->waiter.ready ? "ready" : status_names[t->status];
+  if (t->waiter.ready) return "ready";
+  return loop_of(L)->current == &t->waiter ? "running" : status_names[t->status];
 }
 
 struct waiter *task_waiter(struct task *t)
@@ -148,7 +148,8 @@ static void push_scope(lua_State *L, struct task *t)
   lua_pushnil(L);
 }
 
-/* The coroutine of 't' is on top; 'co' is NULL where 't' is lost. It has ended, whatever fails for want of memory after that. May free 't'. */
+/* The coroutine of 't' is on top; 'co' is NULL where 't' is lost. It has ended, whatever fails for want of
+ * memory after that. May free 't'. */
 static void finish(lua_State *L, struct task *t, lua_State *co)
 {
   push_scope(L, t);
@@ -206,17 +207,15 @@ static int body(lua_State *co)
 static void came_back(struct task *t, lua_State *co, int results)
 {
   lua_pop(co, results);
-  t->status = TASK_WAITING;
   if (t->waiter.parked || t->waiter.world == NULL) return;
   t->waiter.what = "yield";
   waiter_yield(&t->waiter);
-  t->status = TASK_READY;
 }
 
 /* True: it goes on where it stands, or starts, and no stranger has moved it. */
 static bool can_resume(const struct task *t, lua_State *co)
 {
-  if (t->arguments < 0) return lua_status(co) == LUA_YIELD;
+  if (t->waiter.parked || t->arguments < 0) return lua_status(co) == LUA_YIELD;
   return lua_status(co) == LUA_OK && !waiter_is_active(co) && lua_gettop(co) == t->arguments + 1;
 }
 
@@ -225,10 +224,12 @@ static bool can_resume(const struct task *t, lua_State *co)
 static bool step(lua_State *L, struct task *t, lua_State *co)
 {
   struct loop *l = t->waiter.world->loop;
-  int arguments = t->arguments >= 0 ? t->arguments : 0, results = 0;
-  t->arguments = -1;
-  t->status = TASK_RUNNING;
-  if (!t->waiter.parked) t->waiter.what = NULL;
+  int arguments = 0, results = 0;
+  if (!t->waiter.parked) {
+    if (t->arguments > 0) arguments = t->arguments;
+    t->arguments = -1;
+    t->waiter.what = NULL;
+  }
   loop_set_current(l, &t->waiter, co);
   int status = lua_resume(co, L, arguments, &results);
   loop_set_current(l, NULL, NULL);

@@ -14,7 +14,7 @@
 #include "scope.h"
 #include "wait.h"
 
-enum task_status { TASK_READY, TASK_RUNNING, TASK_WAITING, TASK_DONE, TASK_FAILED, TASK_CANCELED };
+enum task_status { TASK_LIVE, TASK_DONE, TASK_FAILED, TASK_CANCELED };
 
 /* Whose affair an error in a task is. */
 enum task_outcome {
