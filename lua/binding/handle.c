@@ -80,8 +80,8 @@ struct handle *handle_push_new(lua_State *L, enum handle_kind kind, int parent, 
   *h = (struct handle){.cookie = &cookie, .kind = kind};
   loop_set_metatable(L, &metatable);
   if (parent != 0) {
-    const struct handle *p = handle_test(L, parent);
-    if (p->context != NULL) note_site(L, p->context); /* a finalizer may have run */
+    const struct handle *p = handle_check(L, parent); /* again: a finalizer may have run */
+    note_site(L, p->context);
     h->depth = p->depth + 1;
     lua_pushvalue(L, parent);
     lua_setiuservalue(L, -2, HANDLE_PARENT);
