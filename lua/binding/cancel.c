@@ -111,6 +111,11 @@ bool cancel_context(lua_State *L, int index, int cause, ctx_origin_kind by)
 /* cancel([cause]) -> true: this was the call that ended it */
 static int cancel_call(lua_State *L)
 {
+  struct handle *h = handle_live(L, lua_upvalueindex(1));
+  if (h != NULL && lua_isnoneornil(L, 1)) {
+    lua_pushboolean(L, handle_end(L, h, CTX_ORIGIN_EXPLICIT));
+    return 1;
+  }
   lua_settop(L, 1);
   lua_pushvalue(L, lua_upvalueindex(1));
   if (handle_test(L, 2) == NULL) return luaL_error(L, "ctx: a cancel function was tampered with");
