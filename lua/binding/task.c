@@ -132,19 +132,18 @@ static enum task_status judge(const struct task *t, lua_State *co)
   return err != 0 && err == ctx_err(t->waiter.context) ? TASK_CANCELED : TASK_FAILED;
 }
 
-/* Pushes the scope of 't', or nil, from its userdata: 't' is lost where that does not have the coroutine. */
+/* Pushes the scope of 't', or nil, from its userdata on top: 't' is lost where that does not have the
+ * coroutine. */
 static void push_scope(lua_State *L, struct task *t)
 {
-  waiter_push_userdata(L, &t->waiter);
   if (task_test(L, -1) == t) {
     lua_getiuservalue(L, -1, WAITER_CO);
     t->lost |= lua_tothread(L, -1) != t->waiter.co;
     lua_pop(L, 1);
     lua_getiuservalue(L, -1, TASK_SCOPE);
-    lua_replace(L, -2);
     if (t->scope != NULL && scope_test(L, -1) == t->scope) return;
+    lua_pop(L, 1);
   }
-  lua_pop(L, 1);
   lua_pushnil(L);
 }
 
@@ -152,15 +151,15 @@ static void push_scope(lua_State *L, struct task *t)
  * memory after that. May free 't'. */
 static void finish(lua_State *L, struct task *t, lua_State *co)
 {
+  block_hold(t); /* its userdata may have gone */
+  waiter_unanchor(L, &t->waiter);
   push_scope(L, t);
   if (!t->lost && !t->ok && lua_gettop(co) == 0) lua_pushnil(co);
   t->status = judge(t, co);
   bool is_lost = t->lost, fails = t->status == TASK_FAILED && t->outcome != TASK_HELD;
   wait_wake_row(&t->joiners);
   if (t->scope != NULL) scope_task_ended(t->scope);
-  block_hold(t);
   waiter_disconnect(&t->waiter);
-  waiter_unanchor(L, &t->waiter);
   block_release(t);
   if (fails && is_lost) {
     lua_pushstring(L, tampered);
@@ -170,7 +169,7 @@ static void finish(lua_State *L, struct task *t, lua_State *co)
     lua_xmove(co, L, 1);
     report(L);
   }
-  lua_pop(L, 1);
+  lua_pop(L, 2);
 }
 
 /* Its coroutine, on top, has been closed: it has no results, but for the text. */

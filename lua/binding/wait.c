@@ -48,13 +48,17 @@ void waiter_anchor(lua_State *L, struct waiter *w, int index)
 
 void waiter_unanchor(lua_State *L, struct waiter *w)
 {
-  struct loop *l = w->place != 0 ? loop_find_anchors(L) : NULL;
-  if (l == NULL) return;
+  struct loop *l = loop_find_anchors(L);
+  if (l == NULL) {
+    lua_pushnil(L);
+    return;
+  }
+  lua_rawgeti(L, -1, w->place);
   lua_pushinteger(L, l->free_place);
-  lua_rawseti(L, -2, w->place);
+  lua_rawseti(L, -3, w->place);
   lua_pushboolean(L, 0);
-  lua_rawseti(L, -2, w->place + 1);
-  lua_pop(L, 1);
+  lua_rawseti(L, -3, w->place + 1);
+  lua_remove(L, -2);
   l->free_place = w->place;
   w->place = 0;
 }

@@ -92,7 +92,7 @@ struct waiter *wait_begin(lua_State *L, const char *what);
 struct waiter *wait_begin_copied(lua_State *L, const char *what);
 
 /* Keeps the userdata of the task 'w', which lies at 'index', and its coroutine from being collected; or
- * raises. No longer, which does not raise. */
+ * raises. No longer, which does not raise: pushes the userdata, or what a script has put there. */
 void waiter_anchor(lua_State *L, struct waiter *w, int index);
 void waiter_unanchor(lua_State *L, struct waiter *w);
 
