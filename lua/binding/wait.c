@@ -54,12 +54,14 @@ void waiter_unanchor(lua_State *L, struct waiter *w)
     return;
   }
   lua_rawgeti(L, -1, w->place);
-  lua_pushinteger(L, l->free_place);
-  lua_rawseti(L, -3, w->place);
-  lua_pushboolean(L, 0);
-  lua_rawseti(L, -3, w->place + 1);
+  if (block_test(L, -1, NULL) == w) {
+    lua_pushinteger(L, l->free_place);
+    lua_rawseti(L, -3, w->place);
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, -3, w->place + 1);
+    l->free_place = w->place;
+  }
   lua_remove(L, -2);
-  l->free_place = w->place;
   w->place = 0;
 }
 

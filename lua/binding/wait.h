@@ -53,7 +53,8 @@ struct waiter {
   struct entry entry;   /* first: the loop runs it */
   struct world *world;  /* NULL: a task that has ended */
   lua_State *co;        /* the coroutine of the task; NULL: the main thread. To be compared:
-                         * followed is what waiter_push_coroutine gives */
+                         * followed is what waiter_push_alive gives, or
+                         * waiter_push_coroutine */
   lua_State *top;       /* what of it runs: 'co', or a coroutine of ctx.wrap inside it */
   lua_Integer place;    /* of its anchors; 0: the main thread, which is anchored by its address */
   ctx_context *context; /* the current one: a reference of the task; NULL: it never ends */
