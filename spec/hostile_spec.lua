@@ -75,6 +75,36 @@ describe("a script with the debug library", function()
     assert.equal("failed", t:status())
   end))
 
+  it("takes arguments away from constructors that ask for memory, and nothing crashes", ends_well [=[
+    local ctx = require "ctx"
+    local root, taken = ctx.background(), 0
+    local makers = {
+      [ctx.with_cancel] = {}, [ctx.without_cancel] = {}, [ctx.with_timeout] = { 3600, {} },
+      [ctx.with_value] = { "key", {} }, [ctx.merge] = { root }, [ctx.with_signal] = { "usr1" },
+    }
+    local function arm()
+      setmetatable({}, { __gc = function()
+        for level = 2, 4 do
+          local info = debug.getinfo(level, "f")
+          if info and makers[info.func] and debug.getlocal(level, 1) then
+            debug.setlocal(level, 1, taken % 2 == 0 and 42 or nil)
+            taken = taken + 1
+          end
+        end
+        arm()
+      end })
+    end
+    arm()
+    collectgarbage("setpause", 50)
+    for make, arguments in pairs(makers) do
+      for _ = 1, 3000 do
+        local _, _, cancel = pcall(make, root, table.unpack(arguments))
+        if type(cancel) == "function" then cancel() end
+      end
+    end
+    assert(taken > 0)
+    io.write "alive"]=])
+
   it("makes a context its own parent, and nothing goes in circles", helper.virtual(function(root)
     local c, cancel = root:with_timeout(5)
     debug.setuservalue(c, c, 1)

@@ -69,6 +69,24 @@ describe("a script that takes away", function()
       assert(t:join())
     end)]])
 
+  it("the row of free anchors gives two tasks one place: the older one fails", ends_well [[
+    ctx.run(function(root)
+      root:async(function() end):join()
+      local function change_free(f)
+        local anchors = debug.getuservalue(loop(), ANCHORS)
+        for place, next in ipairs(anchors) do
+          if math.type(next) == "integer" then anchors[place] = f(place) end
+        end
+      end
+      change_free(function(place) return place end)
+      local a = root:async(function() ctx.sleep(0.001) return "a" end)
+      local b = root:async(function() ctx.sleep(0.002) return "b" end)
+      assert(select(2, b:join()) == "b")
+      assert(not a:join() and a:status() == "failed")
+      change_free(function() return -1 end)
+      assert(root:async(function() return true end):join())
+    end)]])
+
   it("the scope that a joined one was begun in gets the tasks of its hooks nowhere", ends_well [[
     local SCOPE, OUTER = 5, 2 -- user values of tasks, and of scopes
     local c, cancel = ctx.with_cancel(ctx.background())

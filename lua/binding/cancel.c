@@ -99,7 +99,7 @@ bool cancel_context(lua_State *L, int index, int cause, ctx_origin_kind by)
   struct handle *h = handle_check(L, index);
   if (cause == 0 || lua_isnoneornil(L, cause) || h->was_canceled) return handle_end(L, h, by);
   struct link *link = link_new(NULL);
-  stack_write_site(L, 0, site);
+  stack_write_site(L, site);
   ctx_cause *c_cause = link != NULL ? new_cause(L, cause, link, site) : NULL;
   bool first = ctx_cancel_at(h->context, c_cause, by, NULL);
   h->was_canceled = true;
@@ -111,6 +111,11 @@ bool cancel_context(lua_State *L, int index, int cause, ctx_origin_kind by)
 /* cancel([cause]) -> true: this was the call that ended it */
 static int cancel_call(lua_State *L)
 {
+  struct handle *h = handle_live(L, lua_upvalueindex(1));
+  if (h != NULL && lua_isnoneornil(L, 1)) {
+    lua_pushboolean(L, handle_end(L, h, CTX_ORIGIN_EXPLICIT));
+    return 1;
+  }
   lua_settop(L, 1);
   lua_pushvalue(L, lua_upvalueindex(1));
   if (handle_test(L, 2) == NULL) return luaL_error(L, "ctx: a cancel function was tampered with");
@@ -161,8 +166,8 @@ static int bind_with_cancel(lua_State *L)
 }
 
 /* Pushes an empty handle for a deadline with the cause at 3; gives the C cause, if any, which has
- * the link of the handle: from then on nothing raises until that is filled. */
-static struct handle *push_deadline(lua_State *L, ctx_cause **cause)
+ * the link of the handle, and the parent at 1: from then on nothing raises until the handle is filled. */
+static struct handle *push_deadline(lua_State *L, struct handle **parent, ctx_cause **cause)
 {
   *cause = NULL;
   if (lua_isnoneornil(L, 3)) return handle_push_new(L, HANDLE_DEADLINE, 1, HANDLE_EXTRA);
@@ -171,7 +176,8 @@ static struct handle *push_deadline(lua_State *L, ctx_cause **cause)
   lua_setiuservalue(L, -2, HANDLE_PAYLOAD);
   h->link = link_new(NULL);
   if (h->link != NULL) loop_remember(L, h->link, -1);
-  struct link *link = h->link; /* what a finalizer that has run meanwhile has left */
+  *parent = handle_check(L, 1); /* again: memory has been asked for */
+  struct link *link = h->link;  /* what a finalizer that has run meanwhile has left */
   h->link = NULL;
   *cause = link != NULL ? new_cause(L, 3, link, NULL) : NULL;
   if (*cause == NULL) luaL_error(L, "not enough memory");
@@ -197,7 +203,7 @@ static int bind_with_timeout(lua_State *L)
   int64_t timeout_ns = convert_timeout(L, 2);
   cancel_refuse(L, 3);
   ctx_cause *cause;
-  struct handle *h = push_deadline(L, &cause);
+  struct handle *h = push_deadline(L, &parent, &cause);
   return fill_deadline(L, h, ctx_with_timeout_cause(parent->context, timeout_ns, cause), cause);
 }
 
@@ -209,7 +215,7 @@ static int bind_with_deadline(lua_State *L)
   int64_t deadline_ns = convert_instant(L, 2, now_ns);
   cancel_refuse(L, 3);
   ctx_cause *cause;
-  struct handle *h = push_deadline(L, &cause);
+  struct handle *h = push_deadline(L, &parent, &cause);
   return fill_deadline(L, h, ctx_with_deadline_cause(parent->context, deadline_ns, cause), cause);
 }
 

@@ -35,7 +35,9 @@ int64_t convert_timeout(lua_State *L, int arg)
     return luaL_argerror(
       L, arg, lua_pushfstring(L, "number expected, got function; %s", convert_parentheses));
   }
-  if (lua_isinteger(L, arg)) return from_integer(lua_tointeger(L, arg));
+  int whole;
+  lua_Integer seconds = lua_tointegerx(L, arg, &whole);
+  if (whole) return from_integer(seconds);
   double s = lua_tonumber(L, arg);
   if (isnan(s)) return luaL_argerror(L, arg, "a time cannot be NaN");
   return from_float(s);

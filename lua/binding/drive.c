@@ -87,10 +87,19 @@ static void check_progress(lua_State *L, struct world *w)
              (int)ROUNDS_MAX, lua_tostring(L, -1));
 }
 
-/* True: a task was woken whose coroutine was closed while it waited, which tells nobody. */
+/* Puts the table of anchors that there is now where the entries that run find it. */
+static void renew_anchors(lua_State *L)
+{
+  loop_push_anchors(L);
+  lua_replace(L, ENTRY_ANCHORS);
+}
+
+/* True: a task was woken whose coroutine was closed while it waited, which tells nobody; or was taken
+ * away, which its turn is to find, too. */
 static bool wake_closed(lua_State *L, struct world *w)
 {
   bool woken = false;
+  renew_anchors(L);
   for (struct list_link *k = w->tasks.first; k != NULL; k = list_after(&w->tasks, k))
     woken |= waiter_wake_closed(L, LIST_ELEMENT(k, struct waiter, all));
   return woken;
@@ -172,6 +181,9 @@ int drive(lua_State *L)
   if (!l->entering) return luaL_error(L, "ctx: only a wait of the main thread drives the loop");
   l->entering = false;
   l->was_failure = false;
+  lua_settop(L, ENTRY_ANCHORS);
+  luaL_checkstack(L, ENTRY_STACK, NULL);
+  renew_anchors(L);
   raise_failure(L, l);
   while (!l->main_ready) {
     struct world *w = l->world;

@@ -1,6 +1,8 @@
-#include "handle.h"
+#include <string.h>
+
 #include "convert.h"
 #include "error.h"
+#include "handle.h"
 #include "link.h"
 #include "stack.h"
 
@@ -33,9 +35,8 @@ int handle_type_error(lua_State *L, int arg, const char *expected)
 
 struct handle *handle_test(lua_State *L, int index)
 {
-  if (lua_type(L, index) != LUA_TUSERDATA) return NULL;
-  if (lua_rawlen(L, index) != sizeof(struct handle)) return NULL;
   struct handle *h = lua_touserdata(L, index);
+  if (h == NULL || lua_rawlen(L, index) != sizeof *h) return NULL; /* of a light one: 0 */
   return h->cookie == &cookie ? h : NULL;
 }
 
@@ -69,7 +70,7 @@ static void note_site(lua_State *L, const ctx_context *parent)
 {
   static _Thread_local char site[STACK_SITE];
   if (!ctx_engine_tracks(ctx_engine_of(parent))) return;
-  stack_write_site(L, 0, site);
+  stack_write_site(L, site);
   ctx_track_site(site);
 }
 
@@ -79,8 +80,8 @@ struct handle *handle_push_new(lua_State *L, enum handle_kind kind, int parent, 
   *h = (struct handle){.cookie = &cookie, .kind = kind};
   loop_set_metatable(L, &metatable);
   if (parent != 0) {
-    const struct handle *p = handle_test(L, parent);
-    if (p->context != NULL) note_site(L, p->context); /* a finalizer may have run */
+    const struct handle *p = handle_check(L, parent); /* again: a finalizer may have run */
+    note_site(L, p->context);
     h->depth = p->depth + 1;
     lua_pushvalue(L, parent);
     lua_setiuservalue(L, -2, HANDLE_PARENT);
@@ -222,7 +223,7 @@ void handle_push_current(lua_State *L)
     handle_push_root(L);
     return;
   }
-  loop_push_anchored(L, l->current);
+  waiter_push_userdata(L, l->current);
   if (block_test(L, -1, NULL) != l->current) luaL_error(L, "ctx: a task has been tampered with");
   lua_getiuservalue(L, -1, WAITER_CONTEXT);
   lua_remove(L, -2);
@@ -314,14 +315,33 @@ static int handle_gc(lua_State *L)
   return 0;
 }
 
+static bool is_at(const struct plain *p, const struct stack_site *s)
+{
+  return p->cause != NULL && p->line == s->line && strcmp(p->file, s->file) == 0;
+}
+
+/* A cause that says no more than where the cancel was called. What is canceled at one place in a row
+ * shares it. NULL: there is no memory. */
+static ctx_cause *plain_cause(lua_State *L)
+{
+  struct stack_site s;
+  char site[STACK_SITE];
+  stack_find_site(L, &s);
+  struct loop *l = loop_known(L);
+  if (l != NULL && is_at(&l->plain, &s)) return ctx_cause_retain(l->plain.cause);
+  stack_print_site(&s, site);
+  ctx_cause *cause = ctx_cause_new_at(NULL, 0, CTX_CANCELED, NULL, NULL, site);
+  if (l == NULL || cause == NULL) return cause;
+  ctx_cause_release(l->plain.cause);
+  l->plain.cause = ctx_cause_retain(cause);
+  memcpy(l->plain.file, s.file, sizeof s.file);
+  l->plain.line = s.line;
+  return cause;
+}
+
 bool handle_end(lua_State *L, struct handle *h, ctx_origin_kind by)
 {
-  char site[STACK_SITE];
-  ctx_cause *cause = NULL;
-  if (!h->was_canceled) { /* not a question, which would read the clock */
-    stack_write_site(L, 0, site);
-    cause = ctx_cause_new_at(NULL, 0, CTX_CANCELED, NULL, NULL, site);
-  }
+  ctx_cause *cause = h->was_canceled ? NULL : plain_cause(L); /* a question reads no clock */
   bool first = ctx_cancel_at(h->context, cause, by, NULL);
   h->was_canceled = true;
   loop_anchor_fired(L);

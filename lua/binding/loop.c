@@ -38,9 +38,11 @@ static struct loop *push_loop(lua_State *L)
 }
 
 /* The loop that this thread has found last, by the registry of its state. It is right as long as no
- * loop has come or gone since. */
+ * loop has come or gone since. A task of that loop that runs is known by its coroutine, which is alive
+ * as long as it runs: no other state has one at that address. */
 static CTX__TLS struct {
   const void *registry;
+  const lua_State *running; /* or NULL */
   struct loop *loop;
   int64_t change;
 } last;
@@ -54,22 +56,29 @@ static void loop_finalize(lua_State *L, void *p)
   CTX__ADD(&changes, 1);
 }
 
-static struct loop *find_again(lua_State *L)
+struct loop *loop_known(lua_State *L)
 {
-  bool same = lua_topointer(L, LUA_REGISTRYINDEX) == last.registry;
+  bool same = L == last.running || lua_topointer(L, LUA_REGISTRYINDEX) == last.registry;
   return same && CTX__LOAD(&changes) == last.change ? last.loop : NULL;
 }
 
 struct loop *loop_of(lua_State *L)
 {
-  struct loop *l = find_again(L);
+  struct loop *l = loop_known(L);
   if (l != NULL) return l;
   l = push_loop(L);
   lua_pop(L, 1);
   last.registry = lua_topointer(L, LUA_REGISTRYINDEX);
+  last.running = NULL;
   last.change = CTX__LOAD(&changes);
   last.loop = l;
   return l;
+}
+
+void loop_set_current(struct loop *l, struct waiter *w, lua_State *co)
+{
+  l->current = w;
+  last.running = last.loop == l ? co : NULL;
 }
 
 struct loop *loop_find(lua_State *L)
@@ -150,17 +159,36 @@ void loop_push_memory(lua_State *L)
   loop_push_table(L, &memory_key);
 }
 
-/* False: there is no table. */
-static bool push_anchors(lua_State *L)
+struct loop *loop_find_anchors(lua_State *L)
+{
+  int top = lua_gettop(L);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &loop_key);
+  struct loop *l = block_test(L, -1, &loop_kind);
+  if (l != NULL && lua_getiuservalue(L, -1, LOOP_ANCHORS) == LUA_TTABLE) {
+    lua_replace(L, top + 1);
+    return l;
+  }
+  lua_settop(L, top);
+  return NULL;
+}
+
+void loop_push_anchors(lua_State *L)
 {
   loop_push_value(L, LOOP_ANCHORS);
-  return lua_istable(L, -1);
+}
+
+void loop_push_anchored_in(lua_State *L, int anchors, const void *key)
+{
+  if (lua_istable(L, anchors))
+    lua_rawgetp(L, anchors, key);
+  else
+    lua_pushnil(L);
 }
 
 void loop_anchor(lua_State *L, const void *key, int index)
 {
   index = lua_absindex(L, index);
-  if (!push_anchors(L)) loop_refuse(L);
+  if (loop_find_anchors(L) == NULL) loop_refuse(L);
   lua_pushvalue(L, index);
   lua_rawsetp(L, -2, key);
   lua_pop(L, 1);
@@ -168,20 +196,16 @@ void loop_anchor(lua_State *L, const void *key, int index)
 
 void loop_unanchor(lua_State *L, const void *key)
 {
-  if (loop_find(L) == NULL) return;
-  if (push_anchors(L)) {
-    lua_pushnil(L);
-    lua_rawsetp(L, -2, key);
-  }
+  if (loop_find_anchors(L) == NULL) return;
+  lua_pushnil(L);
+  lua_rawsetp(L, -2, key);
   lua_pop(L, 1);
 }
 
 void loop_push_anchored(lua_State *L, const void *key)
 {
-  if (push_anchors(L))
-    lua_rawgetp(L, -1, key);
-  else
-    lua_pushnil(L);
+  loop_push_anchors(L);
+  loop_push_anchored_in(L, -1, key);
   lua_remove(L, -2);
 }
 
@@ -222,7 +246,7 @@ void loop_receive(struct loop *l)
 
 void loop_anchor_fired(lua_State *L)
 {
-  struct loop *l = find_again(L);
+  struct loop *l = loop_known(L);
   struct world *w;
   if (l != NULL) {
     loop_receive(l);
@@ -322,6 +346,7 @@ static void loop_destroy(void *p)
   while (l->world != NULL) remove_world(l);
   poller_free(l->poller);
   close_mailbox(l);
+  ctx_cause_release(l->plain.cause);
   block_release(l->main);
 }
 

@@ -37,7 +37,10 @@
 struct loop;
 struct waiter;
 
-/* Something to run; in the row at most once. */
+/* Something to run; in the row at most once. While it runs the table of anchors lies at ENTRY_ANCHORS, and
+ * there is room for ENTRY_STACK values. */
+enum { ENTRY_ANCHORS = 1, ENTRY_STACK = 32 };
+
 struct entry {
   struct list_link link;
   struct list_link fired; /* in its world's row of those to be anchored */
@@ -61,6 +64,13 @@ struct world {
   unsigned long rounds; /* in a row without progress, at one instant */
 };
 
+/* The cause of the last cancel that gave none, which is where that was called. */
+struct plain {
+  ctx_cause *cause;      /* a reference; NULL: none yet */
+  char file[LUA_IDSIZE]; /* as in the text of the cause */
+  int line;
+};
+
 /* Loops and worlds are blocks: the loop holds its worlds. */
 struct loop {
   struct mailbox *mailbox;             /* a reference; NULL: the state is being closed */
@@ -74,6 +84,7 @@ struct loop {
   ctx_context *root;                   /* what the host has given, a reference; NULL: nothing */
   const void *begun;                   /* the scope of the run that begins on the main thread */
   struct list links;                   /* that have come home; see link.h */
+  struct plain plain;                  /* see handle_end */
   bool outside;                        /* C can end what is waited for on the real clock */
   bool driving;                        /* somebody is inside drive, */
   bool entering;                       /* or about to: it is for nobody else to call */
@@ -81,9 +92,11 @@ struct loop {
   bool failed;                         /* an error lies ready to be raised by drive */
   bool was_failure;                    /* the error that drive has raised last was such a one */
   lua_Integer last_task;               /* the number of the newest task */
-  struct quota contexts;               /* that have handles made since there is a limit; */
-  struct quota tasks;                  /* that have not ended; */
-  struct quota waiting;                /* hooks whose contexts have not */
+  lua_Integer places;     /* among the anchors that tasks have had; see waiter_anchor */
+  lua_Integer free_place; /* the first of a row of these that are free; 0: none */
+  struct quota contexts;  /* that have handles made since there is a limit; */
+  struct quota tasks;     /* that have not ended; */
+  struct quota waiting;   /* hooks whose contexts have not */
 };
 
 /* User values of the loop's userdata. */
@@ -95,6 +108,12 @@ enum { WORLD_BACKGROUND = 1, WORLD_TODO, WORLD_OUTER, WORLD_ANCHORS, WORLD_VALUE
 /* The loop of this state; raises when it cannot be found, because a script has tampered with it or the
  * state closes. One that this thread has found before is not looked for again as long as it lives. */
 struct loop *loop_of(lua_State *L);
+
+/* The task that runs from now on, in the coroutine 'co', as which loop_of knows it at once; both NULL: none. */
+void loop_set_current(struct loop *l, struct waiter *w, lua_State *co);
+
+/* The same where this thread has found it before; else NULL: it is to be looked for. */
+struct loop *loop_known(lua_State *L);
 
 /* What the registry of this state has for its loop now; NULL: nothing, or what a script has put there. */
 struct loop *loop_find(lua_State *L);
@@ -145,6 +164,14 @@ void loop_anchor_fired(lua_State *L);
 
 /* Pushes what is anchored under 'key', or nil, or what a script has put there. */
 void loop_push_anchored(lua_State *L, const void *key);
+
+/* The same, in the table of anchors that lies at 'anchors'. */
+void loop_push_anchored_in(lua_State *L, int anchors, const void *key);
+
+/* Pushes the table of anchors, or nil; raises where there is no loop. The second raises nothing, and gives
+ * the loop; NULL: there is none, or no table, and nothing is pushed. */
+void loop_push_anchors(lua_State *L);
+struct loop *loop_find_anchors(lua_State *L);
 
 /* A weak table from addresses to userdata: finds a value again by its address. */
 void loop_remember(lua_State *L, const void *key, int index);

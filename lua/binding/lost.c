@@ -159,7 +159,7 @@ void lost_push_token(lua_State *L)
   struct token *t = block_push_new(L, &kind, sizeof *t, 0);
   loop_remember_late(L, t, -1);
   t->handle = h;
-  stack_write_site(L, 0, t->site);
+  stack_write_site(L, t->site);
 }
 
 void lost_open(lua_State *L)

@@ -91,8 +91,7 @@ static void release(lua_State *L, int index, const struct hook *k)
 static void run(lua_State *L, struct entry *e)
 {
   struct hook *k = LIST_ELEMENT(e, struct hook, entry);
-  luaL_checkstack(L, 12, NULL);
-  loop_push_anchored(L, e);
+  loop_push_anchored_in(L, ENTRY_ANCHORS, e);
   int hook = lua_gettop(L);
   if (block_test(L, hook, &kind) != k) {
     lua_settop(L, hook - 1);

@@ -35,17 +35,13 @@ static int bind_wait(lua_State *L)
 
 /* ---- sleeping --------------------------------------------------------- */
 
-/* The seconds at 'arg' become an instant; what is not in the future is nil: a mere yield. */
+/* The seconds at 'arg' become an instant; what is not in the future goes: a mere yield. */
 static void check_seconds(lua_State *L, int arg)
 {
   int64_t timeout_ns = convert_timeout(L, arg);
   cancel_refuse(L, arg + 1);
-  lua_settop(L, arg);
-  if (timeout_ns > 0)
-    lua_pushinteger(L, limit_instant(L, timeout_ns));
-  else
-    lua_pushnil(L);
-  lua_replace(L, arg);
+  lua_settop(L, arg - 1);
+  if (timeout_ns > 0) lua_pushinteger(L, limit_instant(L, timeout_ns));
 }
 
 /* Parks until the instant at 'arg' or the end of 'c'. Without an instant the waiter is ready
@@ -89,7 +85,7 @@ static int bind_context_sleep(lua_State *L)
 
 static int sleep_implied_again(lua_State *L, struct waiter *w)
 {
-  ctx_context *c = handle_implied(L, waiter_current(L));
+  ctx_context *c = handle_implied(L, w != NULL ? w : waiter_current(L));
   if (w != NULL && w->timed_out) return 0;
   const char *what = lua_isinteger(L, 1) ? "sleep" : "yield";
   return sleep_more(L, wait_begin(L, what), 1, c, sleep_implied_again);
@@ -106,7 +102,6 @@ static int bind_sleep(lua_State *L)
 static int bind_yield(lua_State *L)
 {
   lua_settop(L, 0);
-  lua_pushnil(L);
   return sleep_implied_again(L, NULL);
 }
 
@@ -122,7 +117,7 @@ static int bind_now(lua_State *L)
 /* core.me(what) -> the token of who would wait here, in the function 'what' */
 static int bind_me(lua_State *L)
 {
-  loop_push_anchored(L, wait_check(L, luaL_checkstring(L, 1), true));
+  waiter_push_userdata(L, wait_check(L, luaL_checkstring(L, 1), true));
   return 1;
 }
 

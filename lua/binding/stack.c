@@ -18,29 +18,39 @@ void stack_push_place(lua_State *L, lua_State *co, bool in_library)
   lua_pushliteral(L, "?");
 }
 
-/* "file:line", as snprintf would write it: that costs more than the cancel which asks for it. */
-static void write_site(char *site, const char *file, int line)
-{
-  char digits[3 * sizeof line];
-  size_t length = strlen(file), n = 0; /* below LUA_IDSIZE */
-  for (; line > 0; line /= 10) digits[n++] = (char)('0' + line % 10);
-  memcpy(site, file, length);
-  site += length;
-  *site++ = ':';
-  while (n > 0) *site++ = digits[--n];
-  *site = '\0';
-}
-
-void stack_write_site(lua_State *L, int level, char site[STACK_SITE])
+/* Level 0 is the function in C itself. */
+void stack_find_site(lua_State *L, struct stack_site *s)
 {
   lua_Debug ar;
-  for (; lua_getstack(L, level, &ar); level++) {
+  *s->file = '\0';
+  s->line = 0;
+  for (int level = 1; lua_getstack(L, level, &ar); level++) {
     lua_getinfo(L, "Sl", &ar);
     if (ar.currentline <= 0) continue;
-    write_site(site, ar.short_src, ar.currentline);
+    memcpy(s->file, ar.short_src, strlen(ar.short_src) + 1);
+    s->line = ar.currentline;
     return;
   }
-  memcpy(site, "?", 2);
+}
+
+/* "file:line", as snprintf would write it: that costs more than the cancel which asks for it. */
+void stack_print_site(const struct stack_site *s, char text[STACK_SITE])
+{
+  char digits[3 * sizeof s->line];
+  size_t length = strlen(s->file), n = 0; /* below LUA_IDSIZE */
+  for (int line = s->line; line > 0; line /= 10) digits[n++] = (char)('0' + line % 10);
+  memcpy(text, s->file, length);
+  text += length;
+  *text++ = n > 0 ? ':' : '?';
+  while (n > 0) *text++ = digits[--n];
+  *text = '\0';
+}
+
+void stack_write_site(lua_State *L, char text[STACK_SITE])
+{
+  struct stack_site s;
+  stack_find_site(L, &s);
+  stack_print_site(&s, text);
 }
 
 /* Looks for the function at 'function' among the fields of the table on top; pushes

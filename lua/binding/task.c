@@ -45,8 +45,7 @@ static void finalize(lua_State *L, void *p)
 
 static const struct block_kind kind = {finalize, destroy};
 
-static const char *const status_names[] = {"ready", "running", "waiting",
-                                           "done",  "failed",  "canceled"};
+static const char *const status_names[] = {"waiting", "done", "failed", "canceled"};
 
 /* Texts short enough for Lua to find them again without memory; task_open keeps them. */
 static const char closed_by_stranger[] = "task closed by coroutine.close";
@@ -78,7 +77,8 @@ const char *task_status(lua_State *L, struct task *t)
 {
   t->asked |= task_ended(t);
   waiter_wake_closed(L, &t->waiter);
-  return t->waiter.ready ? "ready" : status_names[t->status];
+  if (t->waiter.ready) return "ready";
+  return loop_of(L)->current == &t->waiter ? "running" : status_names[t->status];
 }
 
 struct waiter *task_waiter(struct task *t)
@@ -104,7 +104,7 @@ void task_push_scope(lua_State *L)
     lua_pushnil(L);
     return;
   }
-  loop_push_anchored(L, t);
+  waiter_push_userdata(L, &t->waiter);
   if (block_test(L, -1, &kind) != t) luaL_error(L, tampered);
   lua_getiuservalue(L, -1, TASK_SCOPE);
   lua_remove(L, -2);
@@ -132,29 +132,35 @@ static enum task_status judge(const struct task *t, lua_State *co)
   return err != 0 && err == ctx_err(t->waiter.context) ? TASK_CANCELED : TASK_FAILED;
 }
 
-/* Pushes the scope of 't', whose userdata lies below its coroutine on top, or nil. */
-static void push_scope(lua_State *L, const struct task *t)
+/* Pushes the scope of 't', or nil, from its userdata on top: 't' is lost where that does not have the
+ * coroutine. */
+static void push_scope(lua_State *L, struct task *t)
 {
-  if (task_test(L, -2) == t && t->scope != NULL) {
-    lua_getiuservalue(L, -2, TASK_SCOPE);
-    if (scope_test(L, -1) == t->scope) return;
+  if (task_test(L, -1) == t) {
+    lua_getiuservalue(L, -1, WAITER_CO);
+    t->lost |= lua_tothread(L, -1) != t->waiter.co;
+    lua_pop(L, 1);
+    lua_getiuservalue(L, -1, TASK_SCOPE);
+    if (t->scope != NULL && scope_test(L, -1) == t->scope) return;
     lua_pop(L, 1);
   }
   lua_pushnil(L);
 }
 
-/* The userdata and the coroutine of 't' are on top; 'co' is NULL where 't' is lost. It has
- * ended, whatever fails for want of memory after that. May free 't'. */
+/* The coroutine of 't' is on top; 'co' is NULL where 't' is lost. It has ended, whatever fails for want of
+ * memory after that. May free 't'. */
 static void finish(lua_State *L, struct task *t, lua_State *co)
 {
+  block_hold(t); /* its userdata may have gone */
+  waiter_unanchor(L, &t->waiter);
+  push_scope(L, t);
   if (!t->lost && !t->ok && lua_gettop(co) == 0) lua_pushnil(co);
   t->status = judge(t, co);
   bool is_lost = t->lost, fails = t->status == TASK_FAILED && t->outcome != TASK_HELD;
-  push_scope(L, t);
   wait_wake_row(&t->joiners);
   if (t->scope != NULL) scope_task_ended(t->scope);
   waiter_disconnect(&t->waiter);
-  loop_unanchor(L, t);
+  block_release(t);
   if (fails && is_lost) {
     lua_pushstring(L, tampered);
     report(L);
@@ -163,7 +169,7 @@ static void finish(lua_State *L, struct task *t, lua_State *co)
     lua_xmove(co, L, 1);
     report(L);
   }
-  lua_pop(L, 1);
+  lua_pop(L, 2);
 }
 
 /* Its coroutine, on top, has been closed: it has no results, but for the text. */
@@ -200,17 +206,15 @@ static int body(lua_State *co)
 static void came_back(struct task *t, lua_State *co, int results)
 {
   lua_pop(co, results);
-  t->status = TASK_WAITING;
   if (t->waiter.parked || t->waiter.world == NULL) return;
   t->waiter.what = "yield";
   waiter_yield(&t->waiter);
-  t->status = TASK_READY;
 }
 
 /* True: it goes on where it stands, or starts, and no stranger has moved it. */
 static bool can_resume(const struct task *t, lua_State *co)
 {
-  if (t->arguments < 0) return lua_status(co) == LUA_YIELD;
+  if (t->waiter.parked || t->arguments < 0) return lua_status(co) == LUA_YIELD;
   return lua_status(co) == LUA_OK && !waiter_is_active(co) && lua_gettop(co) == t->arguments + 1;
 }
 
@@ -218,14 +222,16 @@ static bool can_resume(const struct task *t, lua_State *co)
  * away that keeps it. */
 static bool step(lua_State *L, struct task *t, lua_State *co)
 {
-  struct loop *l = loop_of(L);
-  int arguments = t->arguments >= 0 ? t->arguments : 0, results = 0;
-  t->arguments = -1;
-  t->status = TASK_RUNNING;
-  if (!t->waiter.parked) t->waiter.what = NULL;
-  l->current = &t->waiter;
+  struct loop *l = t->waiter.world->loop;
+  int arguments = 0, results = 0;
+  if (!t->waiter.parked) {
+    if (t->arguments > 0) arguments = t->arguments;
+    t->arguments = -1;
+    t->waiter.what = NULL;
+  }
+  loop_set_current(l, &t->waiter, co);
   int status = lua_resume(co, L, arguments, &results);
-  l->current = NULL;
+  loop_set_current(l, NULL, NULL);
   if (status == LUA_YIELD) {
     came_back(t, co, results);
     return false;
@@ -237,7 +243,7 @@ static bool step(lua_State *L, struct task *t, lua_State *co)
   return true;
 }
 
-/* 'co', which is on top above the userdata, is the coroutine of 't', or NULL. */
+/* 'co', which is on top, is the coroutine of 't', or NULL. */
 static void resume(lua_State *L, struct task *t, lua_State *co)
 {
   bool fit = co != NULL && can_resume(t, co);
@@ -259,12 +265,9 @@ static void run_entry(lua_State *L, struct entry *e)
 {
   struct task *t = (struct task *)(void *)e;
   t->waiter.ready = false;
-  if (!lua_checkstack(L, 14)) {
-    waiter_wake(&t->waiter);
-    luaL_error(L, "stack overflow");
-  }
-  resume(L, t, waiter_push_coroutine(L, &t->waiter)); /* there they stay alive while it runs */
-  lua_pop(L, 2);
+  resume(L, t,
+         waiter_push_alive(L, ENTRY_ANCHORS, &t->waiter)); /* there it stays alive while it runs */
+  lua_pop(L, 1);
 }
 
 /* ---- starting --------------------------------------------------------- */
@@ -305,7 +308,7 @@ static void push_new(lua_State *L, int base, int scope, enum task_outcome outcom
   t->outcome = outcome;
   waiter_init(&t->waiter, NULL, co);
   load(L, t, base + 1, last);
-  loop_anchor(L, t, -1);
+  waiter_anchor(L, &t->waiter, -1);
 
   /* From here on nothing fails. */
   t->waiter.context = ctx_retain(c);

@@ -3,8 +3,9 @@
  *
  * Its body runs under a protected call inside the coroutine, so that variables with
  * <close> are closed, and may wait, when it fails. Until it has ended a task is
- * anchored in the loop, by one anchor: its userdata, which keeps the coroutine, the scope
- * and the handle. Where a script takes any of that away, the task ends as failed.
+ * anchored in the loop: its userdata, which keeps the coroutine, the scope and the handle,
+ * and the coroutine itself. Where a script takes that from the userdata, or its anchor, the task
+ * ends as failed.
  *
  * Knows wait.h, cancel.h, scope.h, report.h.
  */
@@ -14,7 +15,7 @@
 #include "scope.h"
 #include "wait.h"
 
-enum task_status { TASK_READY, TASK_RUNNING, TASK_WAITING, TASK_DONE, TASK_FAILED, TASK_CANCELED };
+enum task_status { TASK_LIVE, TASK_DONE, TASK_FAILED, TASK_CANCELED };
 
 /* Whose affair an error in a task is. */
 enum task_outcome {

@@ -134,7 +134,7 @@ void value_set_host_key(lua_State *L, int index, const void *key, value_push_fn 
 /* ctx.with_value(parent, key, value) -> context */
 static int bind_with_value(lua_State *L)
 {
-  struct handle *parent = handle_check_clock(L, 1);
+  handle_check_clock(L, 1);
   check_key(L, 2);
   luaL_checkany(L, 3);
   lua_settop(L, 3);
@@ -147,6 +147,7 @@ static int bind_with_value(lua_State *L)
   h->link = link_new(b->key);
   if (h->link == NULL) luaL_error(L, "not enough memory");
   loop_remember(L, h->link, -1);
+  const struct handle *parent = handle_check(L, 1); /* again: memory has been asked for */
   handle_fill(L, h, ctx_with_value(parent->context, b->key, h->link, link_drop));
   return 1;
 }

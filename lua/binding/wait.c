@@ -5,6 +5,66 @@
 #include "stack.h"
 #include "wait.h"
 
+/* ---- anchors ---------------------------------------------------------- */
+
+/*
+ * A task has a place in the table of anchors: two numbers in a row, of which the second saves each turn
+ * the way by the userdata. Places that are free hold the number of the next.
+ */
+
+/* A place in the table on top, where to put something does not fail any more. A script may have changed the
+ * row: then two tasks get one place, and one of them is not found. */
+static lua_Integer take_place(lua_State *L, struct loop *l)
+{
+  lua_Integer place = l->free_place;
+  if (place != 0) {
+    lua_rawgeti(L, -1, place);
+    lua_Integer next = lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    l->free_place = next > 0 && next < l->places ? next : 0;
+    return place;
+  }
+  place = l->places + 1;
+  for (int i = 0; i < 2; i++) {
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, -2, place + i);
+  }
+  l->places += 2;
+  return place;
+}
+
+void waiter_anchor(lua_State *L, struct waiter *w, int index)
+{
+  index = lua_absindex(L, index);
+  struct loop *l = loop_find_anchors(L);
+  if (l == NULL) loop_refuse(L);
+  w->place = take_place(L, l);
+  lua_pushvalue(L, index);
+  lua_rawseti(L, -2, w->place);
+  lua_getiuservalue(L, index, WAITER_CO);
+  lua_rawseti(L, -2, w->place + 1);
+  lua_pop(L, 1);
+}
+
+void waiter_unanchor(lua_State *L, struct waiter *w)
+{
+  struct loop *l = loop_find_anchors(L);
+  if (l == NULL) {
+    lua_pushnil(L);
+    return;
+  }
+  lua_rawgeti(L, -1, w->place);
+  if (block_test(L, -1, NULL) == w) {
+    lua_pushinteger(L, l->free_place);
+    lua_rawseti(L, -3, w->place);
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, -3, w->place + 1);
+    l->free_place = w->place;
+  }
+  lua_remove(L, -2);
+  w->place = 0;
+}
+
 /* ---- waking ----------------------------------------------------------- */
 
 void waiter_wake(struct waiter *w)
@@ -21,9 +81,31 @@ void waiter_yield(struct waiter *w)
   w->world->progress = progress;
 }
 
+lua_State *waiter_push_alive(lua_State *L, int anchors, const struct waiter *w)
+{
+  if (lua_istable(L, anchors))
+    lua_rawgeti(L, anchors, w->place + 1);
+  else
+    lua_pushnil(L);
+  lua_State *co = lua_tothread(L, -1);
+  return co == w->co ? co : NULL;
+}
+
+void waiter_push_userdata(lua_State *L, const struct waiter *w)
+{
+  if (w->place == 0) {
+    loop_push_anchored(L, w);
+  } else if (loop_find_anchors(L) != NULL) {
+    lua_rawgeti(L, -1, w->place);
+    lua_remove(L, -2);
+  } else {
+    lua_pushnil(L);
+  }
+}
+
 lua_State *waiter_push_coroutine(lua_State *L, const struct waiter *w)
 {
-  loop_push_anchored(L, w);
+  waiter_push_userdata(L, w);
   if (block_test(L, -1, NULL) != w) {
     lua_pushnil(L);
     return NULL;
@@ -42,7 +124,8 @@ bool waiter_is_active(lua_State *co)
 bool waiter_wake_closed(lua_State *L, struct waiter *w)
 {
   if (w->world == NULL || w->ready || loop_of(L)->current == w) return false;
-  lua_State *co = waiter_push_coroutine(L, w);
+  loop_push_anchors(L);
+  lua_State *co = waiter_push_alive(L, -1, w);
   bool alive = co != NULL && (lua_status(co) == LUA_YIELD || waiter_is_active(co));
   lua_pop(L, 2);
   if (!alive) waiter_wake(w);
@@ -267,7 +350,7 @@ struct waiter *wait_check(lua_State *L, const char *what, bool in_library)
 struct waiter *wait_begin(lua_State *L, const char *what)
 {
   struct waiter *w = wait_check(L, what, false);
-  wait_let_go(w); /* of a wait whose coroutine, in ctx.wrap, was closed */
+  if (w->what != NULL) wait_let_go(w); /* of a wait whose coroutine, in ctx.wrap, was closed */
   w->parked = false;
   w->what = what;
   w->in_library = false;

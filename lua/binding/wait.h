@@ -46,34 +46,37 @@ enum { WAITER_CONTEXT = 1, WAITER_NAME, WAITER_CO, WAITER_SITE, WAITER_VALUES = 
 
 enum { WHAT_SIZE = 24 };
 
-/* A block; who lies in a world's tasks is held by that. */
+/* A block; who lies in a world's tasks is held by that. What a turn of a task looks at comes first, in as few
+ * lines of the cache as it goes. */
 
 struct waiter {
   struct entry entry;   /* first: the loop runs it */
   struct world *world;  /* NULL: a task that has ended */
-  struct list_link all; /* in the world's tasks, until it has ended */
-  ctx_context *context; /* the current one: a reference of the task; NULL: it never ends */
-  lua_Integer number;   /* of the task, counted from 1 */
   lua_State *co;        /* the coroutine of the task; NULL: the main thread. To be compared:
-                         * followed is what waiter_push_coroutine gives */
+                         * followed is what waiter_push_alive gives, or
+                         * waiter_push_coroutine */
   lua_State *top;       /* what of it runs: 'co', or a coroutine of ctx.wrap inside it */
+  lua_Integer place;    /* of its anchors; 0: the main thread, which is anchored by its address */
+  ctx_context *context; /* the current one: a reference of the task; NULL: it never ends */
   const char *what;     /* for reports: the function it waits in; NULL: it does not wait */
-  char text[WHAT_SIZE]; /* where that was given by a script */
   bool in_library;      /* that one is ours, in Lua: a report names its caller */
+  bool ready;           /* in the ready row */
+  bool parked;          /* has yielded in wait_park, and not by itself */
+  bool timed_out;       /* the limit of the present wait has been reached */
+  bool armed;           /* the timer may be armed */
+  bool polls;           /* waits for a descriptor, and is counted for that */
   wait_step *step;
-  bool ready;       /* in the ready row */
-  bool parked;      /* has yielded in wait_park, and not by itself */
-  bool timed_out;   /* the limit of the present wait has been reached */
-  bool armed;       /* the timer may be armed */
-  bool polls;       /* waits for a descriptor, and is counted for that */
-  int64_t wake_ns;  /* its instant */
-  int64_t until_ns; /* the limit of the present wait */
-  ctx_timer timer;
-  struct watch small[WATCHES];
+  int64_t until_ns;          /* the limit of the present wait */
   struct watch *watches;     /* 'small', or those of */
   struct watch_block *block; /* held; or NULL */
   size_t watch_count;        /* those in use */
   size_t watch_room;
+  struct list_link all; /* in the world's tasks, until it has ended */
+  lua_Integer number;   /* of the task, counted from 1 */
+  char text[WHAT_SIZE]; /* of 'what', where that was given by a script */
+  int64_t wake_ns;      /* its instant */
+  ctx_timer timer;
+  struct watch small[WATCHES];
 };
 
 void waiter_init(struct waiter *w, struct world *world, lua_State *co);
@@ -88,6 +91,17 @@ struct waiter *wait_check(lua_State *L, const char *what, bool in_library);
 /* The same, and the wait begins. 'what' must live as long; or is copied. */
 struct waiter *wait_begin(lua_State *L, const char *what);
 struct waiter *wait_begin_copied(lua_State *L, const char *what);
+
+/* Keeps the userdata of the task 'w', which lies at 'index', and its coroutine from being collected; or
+ * raises. No longer, which does not raise: pushes the userdata, or what a script has put there. */
+void waiter_anchor(lua_State *L, struct waiter *w, int index);
+void waiter_unanchor(lua_State *L, struct waiter *w);
+
+/* Pushes what is anchored as the userdata of 'w'; of a task, without raising: else nil. */
+void waiter_push_userdata(lua_State *L, const struct waiter *w);
+
+/* Pushes the coroutine of 'w', from the table of anchors at 'anchors', or gives NULL as below. */
+lua_State *waiter_push_alive(lua_State *L, int anchors, const struct waiter *w);
 
 /* Pushes the userdata of the task 'w' and its coroutine, found alive, or NULL: a script has
  * taken away what kept them. */
