@@ -99,7 +99,7 @@ jumps_thread := $(abspath $(BUILD)/longjmp.so)
 jumps   := $(jumps_$(SAN))
 preload := $(if $(runtime_$(SAN)),$(shell $(CC) -print-file-name=$(runtime_$(SAN)))$(jumps:%=:%))
 endif
-own_platform := $(BUILD)/obj/core/platform.o
+own_platform := $(BUILD)/obj/core/platform.o $(BUILD)/obj/core/lock.o
 ifeq ($(SAN),coverage)
 own_platform :=
 CFLAGS   = -O0 -g

@@ -2,7 +2,7 @@
 --
 --   lua5.4 .ci/amalgamate.lua FOLDER
 --
--- Headers come before the files that include them, each once; then the sources. Names that are
+-- Each header stands where it is first included. Names that are
 -- private to one source get its name in front where another source has the same.
 
 local folder = assert(arg[1], "the folder to write to is wanted")
@@ -79,19 +79,17 @@ end
 
 local parts, included = {}, { ["core/ctx.h"] = true }
 
-local function add(path)
+-- The text of a file, with that of each header where it is first included.
+local function expand(path)
+  included[path] = true
   local text = read(path)
   if path:find "%.c$" then text = rename(path, text) end
   if path ~= "core/ctx.h" then text = rename_shared(text) end
   text = text:gsub('#include "([^"]*)"\n', function(name)
     local header = "core/" .. name
-    if not included[header] then
-      included[header] = true
-      add(header)
-    end
-    return ""
+    return included[header] and "" or expand(header)
   end)
-  table.insert(parts, ("/* ---- %s ---- */\n\n%s"):format(path:match "[^/]*$", text))
+  return ("/* ---- %s ---- */\n\n%s\n"):format(path:match "[^/]*$", text)
 end
 
 table.insert(parts, [[
@@ -104,10 +102,9 @@ table.insert(parts, [[
 #define _GNU_SOURCE 1
 #endif
 ]])
-included["core/platform.h"] = true
-add "core/platform.h"
+table.insert(parts, expand "core/platform.h")
 table.insert(parts, '#include "ctx.h"\n')
-for _, path in ipairs(sources) do add(path) end
+for _, path in ipairs(sources) do table.insert(parts, expand(path)) end
 
 write(folder .. "/ctx.c", table.concat(parts, "\n"))
 write(folder .. "/ctx.h", read "core/ctx.h")

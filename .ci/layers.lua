@@ -32,7 +32,8 @@ local rows = {
   { "core/hook.[ch]", "core/context.h core/descriptor.h core/list.h core/platform.h" },
   { "core/deadline.h", "core/context.h core/platform.h" },
   { "core/deadline.c", "core/cause.h core/descriptor.h core/hook.h core/platform.h" },
-  { "core/cancel.[ch]", "core/annex.h core/deadline.h core/listener.h core/hook.h core/context.h core/platform.h" },
+  { "core/cancel.[ch]", "core/annex.h core/deadline.h core/listener.h core/hook.h core/context.h "
+    .. "core/platform.h" },
   { "core/interrupt.[ch]", "core/context.h core/platform.h" },
   { "core/driver.h", "core/engine.h core/platform.h" },
   { "core/driver.c", "core/cancel.h core/interrupt.h core/platform.h" },
