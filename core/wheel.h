@@ -13,7 +13,9 @@
  *
  * When the wheel comes to a slot above level 0, it moves the slot's entries
  * down in bounded steps; when it comes to one of level 0, it takes what is due
- * into a sorted list. What of that tick is not yet due stays.
+ * into a sorted list. What of that tick is not yet due stays. A slot may hold
+ * many: so each pop moves some of the next slot of each level ahead, into a second
+ * row of the level below, which takes the place of the first when the wheel comes there.
  *
  * Always true: no entry lies in a slot that has been passed; what
  * wheel_pop gives is the earliest armed entry by (deadline, arming number),
@@ -37,14 +39,15 @@ enum {
   WHEEL_TICK_BITS = 12, /* a tick is 4096 ns */
   WHEEL_DIGIT_BITS = 6, /* 64 slots a level: one bitmap word */
   WHEEL_SLOTS = 64,
-  WHEEL_LEVELS = 9 /* 12 + 9 * 6 >= 64 */
+  WHEEL_LEVELS = 9, /* 12 + 9 * 6 >= 64 */
+  WHEEL_ROWS = 2 * WHEEL_LEVELS
 };
 
 struct wheel_entry {
   struct list_link link;
   int64_t deadline_ns; /* set by wheel_arm, kept by wheel_disarm */
-  uint64_t order : 52; /* arming number: equal deadlines fire in this order */
-  uint64_t place : 10; /* which list of the wheel it lies in; 0: not armed */
+  uint64_t order : 51; /* arming number: equal deadlines fire in this order */
+  uint64_t place : 11; /* which list of the wheel it lies in; 0: not armed */
   uint64_t tag : 2;    /* the owner's; the wheel does not look at it */
 };
 
@@ -54,16 +57,17 @@ struct wheel_entry {
  * before it. So nothing in a slot is earlier than anything in 'due'.
  */
 struct wheel {
-  uint64_t tick;        /* every slot before it is empty */
-  uint64_t armings;     /* the last arming number given */
-  size_t count;         /* entries armed */
-  int64_t now_ns;       /* the latest now given */
-  int64_t collected_ns; /* never after now_ns */
-  int64_t rest_ns;      /* nothing in the slot of 'tick' is earlier */
-  unsigned moving;      /* the place that 'tick' begins and that is moved down; 0: none */
-  struct list due;      /* to be popped; sorted by (deadline, order) */
-  uint64_t occupied[WHEEL_LEVELS]; /* bit s: slot s of the level is not empty */
-  struct list slot[WHEEL_LEVELS][WHEEL_SLOTS];
+  uint64_t tick;                 /* every slot before it is empty */
+  uint64_t armings;              /* the last arming number given */
+  size_t count;                  /* entries armed */
+  int64_t now_ns;                /* the latest now given */
+  int64_t collected_ns;          /* never after now_ns */
+  int64_t rest_ns;               /* nothing in the slot of 'tick' is earlier */
+  unsigned moving;               /* the place that 'tick' begins and that is moved down; 0: none */
+  unsigned swapped;              /* bit n: of level n row n + WHEEL_LEVELS is in use, not row n */
+  struct list due;               /* to be popped; sorted by (deadline, order) */
+  uint64_t occupied[WHEEL_ROWS]; /* bit s: slot s of the row is not empty */
+  struct list slot[WHEEL_ROWS][WHEEL_SLOTS];
 };
 
 /* Makes an empty wheel that stands at 'now_ns', the first now given. */

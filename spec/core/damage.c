@@ -117,6 +117,19 @@ TEST(moving)
   end();
 }
 
+TEST(ahead)
+{
+  bool more;
+  begin();
+  clear(due, 2);
+  unsigned from = crowd[0].place;
+  CHECK(wheel_pop(&w, 10 * TICK + 49, &more) == NULL && !more);
+  CHECK(crowd[0].place != from);
+  SEEN(crowd[0].deadline_ns, 3 * WHEEL_SLOTS * TICK, "spare row: an entry is not of the next slot");
+  SEEN(crowd[0].deadline_ns, crowd[1].deadline_ns, "spare row: an entry is in the wrong place");
+  end();
+}
+
 static const char *complain(const struct wheel_entry *e)
 {
   return e == &soon ? "it is 'soon'" : NULL;
@@ -220,6 +233,7 @@ static const struct test tests[] = {
   T(slots, "an entry in the wrong slot, and a bit that is wrong, are seen"),
   T(lists, "a torn list, and a number that is wrong, are seen"),
   T(state, "instants and places that cannot be are seen"),
+  T(ahead, "the check sees what was moved ahead and does not belong there"),
   T(moving, "a stranger in the slot that moves down is seen"),
   T(also, "what the owner has to say of an entry is told"),
   T(engine_lists, "a torn list, a wrong count and a forgotten request of an engine are seen"),

@@ -342,6 +342,53 @@ TEST(bounded)
   CHECK_STR(wheel_check(&w, NULL), NULL);
 }
 
+/* Pops all that are due up to 'until_ns', a pop every 5 us. The most steps that one has taken. */
+static size_t pop_all(int64_t from_ns, int64_t until_ns, size_t *popped)
+{
+  size_t worst = 0;
+  for (int64_t now_ns = from_ns; now_ns <= until_ns; now_ns += 5000) {
+    size_t steps = 0;
+    bool more = true;
+    while (more) {
+      while (wheel_pop(&w, now_ns, &more) != NULL) ++*popped;
+      steps++;
+    }
+    if (steps > worst) worst = steps;
+  }
+  return worst;
+}
+
+/* A stream of entries goes from one slot of level 3 to the next, where half of them lie. */
+TEST(without_a_pause)
+{
+  int64_t slot_ns = INT64_C(1) << 30, below_ns = slot_ns / WHEEL_SLOTS;
+  int64_t from_ns = slot_ns - 5000 * (MANY / 2);
+  size_t popped = 0;
+  begin_many(0);
+  for (size_t i = 0; i < MANY; i++) wheel_arm(&w, &many[i], from_ns + 5000 * (int64_t)i);
+  pop_all(from_ns, from_ns + slot_ns / 8, &popped);
+  size_t worst = pop_all(from_ns + slot_ns / 8, from_ns + 5000 * MANY, &popped);
+  CHECK_INT(popped, MANY);
+  CHECK(worst <= (size_t)(below_ns / 5000) / STEP + 3); /* of MANY / 2 / STEP that lie there */
+}
+
+/* Those of its first ticks as well, whose place is a level below that to which they were moved. */
+TEST(ahead)
+{
+  begin_many(0);
+  for (size_t i = 0; i < 100; i++) wheel_arm(&w, &many[i], (INT64_C(1) << 24) + (int64_t)(99 - i));
+  wheel_arm(&w, &one, (INT64_C(1) << 24) + 100000);
+  wheel_arm(&w, &two, 100);
+  for (int i = 0; i < 3; i++) CHECK(pop(99) == NULL);
+  CHECK_STR(wheel_check(&w, NULL), NULL);
+  CHECK_INT(wheel_next(&w), 100);
+  CHECK(wheel_disarm(&w, &two));
+  CHECK_INT(wheel_next(&w), INT64_C(1) << 24);
+  for (size_t i = 100; i-- > 0;) CHECK(pop(INT64_C(1) << 25) == &many[i]);
+  CHECK_INT(wheel_next(&w), (INT64_C(1) << 24) + 100000);
+  CHECK(pop(INT64_C(1) << 25) == &one);
+}
+
 TEST(disarmed_while_moving)
 {
   begin_move();
@@ -661,6 +708,9 @@ static const struct test tests[] = {
   T(armed_within, "D10 an entry armed within a batch comes in its place"),
   T(disarmed_within, "an entry disarmed within a batch does not come"),
   T(bounded, "a long slot moves down 64 entries at a time"),
+  T(without_a_pause,
+    "a stream of timers comes to a slot of many thousands without a long row of steps"),
+  T(ahead, "what was moved ahead is due in its order"),
   T(disarmed_while_moving, "entries of a slot that moves down can be disarmed"),
   T(armed_while_moving, "entries armed while a slot moves down come in their place"),
   T(few, "the next look is exact for a few entries"),
