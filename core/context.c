@@ -54,13 +54,13 @@ static void drop_value(struct value_context *v)
   if (v->drop != NULL) v->drop(v->value);
 }
 
-/* Whoever frees a context that has held its parent by lying there needs the engine a moment longer. */
+/* Whoever frees a context that has held its parent by lying there needs the engine a moment longer.
+ * Where two copies of the library have counted on one engine, it is left rather than waited for. */
 static void free_root(ctx_context *c)
 {
   ctx_engine *e = c->engine;
   if (c->node.kind != NODE_BACKGROUND) return; /* its memory goes with the background's */
-  engine_await_none(e, COUNT_CONTEXTS);
-  engine_free(e, e, e->block_size);
+  if (engine_await_none(e, COUNT_CONTEXTS)) engine_free(e, e, e->block_size);
 }
 
 /* Gives up the further parents of a merge, which hangs on them no longer. Those that it alone has

@@ -92,9 +92,16 @@ static int64_t sum(ctx_engine *e, enum engine_count what)
   return sum;
 }
 
-void engine_await_none(ctx_engine *e, enum engine_count what)
+static const int64_t patience_ns = 1000000000;
+
+bool engine_await_none(ctx_engine *e, enum engine_count what)
 {
-  while (sum(e, what) != 0) CTX__WAIT_A_MOMENT(&e->closed, 1); /* race: with it */
+  int64_t until_ns = sum(e, what) != 0 ? CTX__NOW() + patience_ns : 0;
+  while (sum(e, what) != 0) { /* race: with the last to leave */
+    if (CTX__NOW() >= until_ns) return false;
+    CTX__WAIT_A_MOMENT(&e->closed, 1);
+  }
+  return true;
 }
 
 /* ---- calling out ------------------------------------------------------ */

@@ -6,6 +6,7 @@
  */
 #include "world.h"
 
+#include "engine.h"
 #include "tree.h"
 
 #include <stdint.h>
@@ -86,6 +87,18 @@ TEST(context_lives_on)
   world_close(&w);
 }
 
+TEST(counted_wrong)
+{
+  struct world w;
+  host(&w);
+  ctx_engine *e = w.engine;
+  CTX__ADD(&e->shard[CTX__SHARDS - 1].count[COUNT_CONTEXTS], 1);
+  CHECK_INT(ctx_engine_close(e), 0);
+  CHECK_INT(w.blocks, 1);
+  engine_free(e, e, e->block_size);
+  CHECK_INT(w.blocks, 0);
+}
+
 TEST(cause_lives_on)
 {
   int dropped = 0;
@@ -108,6 +121,8 @@ static const struct test tests[] = {
   T(node_below_the_limit, "below that it is"),
   T(roots_are_not_counted, "the roots of the default engine are never counted"),
   T(context_lives_on, "a context that is held 2^30 times outlives all releases, and a cancel"),
+  T(counted_wrong,
+    "an engine whose contexts were counted wrong is left, and nobody waits for ever"),
   T(cause_lives_on, "a cause that is held 2^30 times outlives all releases"),
 };
 

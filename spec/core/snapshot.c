@@ -380,6 +380,9 @@ TEST(no_memory)
   w.fail_at = w.calls + 2;
   CHECK((ctx_with_cancel)(a) == NULL); /* one without a site */
   CHECK_INT(errno, ENOMEM);
+  w.fail_at = w.calls + 2;
+  CHECK((ctx_with_cancel)(ctx_engine_background(w.engine)) == NULL);
+  CHECK_INT(w.blocks, blocks);
   for (n = 1; n <= 3; n++) {
     w.fail_at = w.calls + n;
     CHECK(ctx_with_cancel(a) == NULL);

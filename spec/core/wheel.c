@@ -389,6 +389,22 @@ TEST(ahead)
   CHECK(pop(INT64_C(1) << 25) == &one);
 }
 
+/* Some of a slot have been moved ahead, and the rest takes more than one step. */
+TEST(ahead_in_part)
+{
+  const int64_t slot_ns = INT64_C(1) << 24;
+  bool more;
+  begin_many(0);
+  for (size_t i = 0; i < 500; i++) wheel_arm(&w, &many[i], slot_ns + 30000 * (int64_t)i);
+  for (int i = 0; i < 3; i++) CHECK(pop(99) == NULL);
+  CHECK(wheel_pop(&w, slot_ns, &more) == NULL && more);
+  CHECK_STR(wheel_check(&w, NULL), NULL);
+  for (size_t i = 0; i < 500; i++) {
+    CHECK(pop(slot_ns + 30000 * (int64_t)i) == &many[i]);
+    CHECK_STR(wheel_check(&w, NULL), NULL);
+  }
+}
+
 TEST(disarmed_while_moving)
 {
   begin_move();
@@ -711,6 +727,7 @@ static const struct test tests[] = {
   T(without_a_pause,
     "a stream of timers comes to a slot of many thousands without a long row of steps"),
   T(ahead, "what was moved ahead is due in its order"),
+  T(ahead_in_part, "and so where some of a slot were moved ahead, and some were not"),
   T(disarmed_while_moving, "entries of a slot that moves down can be disarmed"),
   T(armed_while_moving, "entries armed while a slot moves down come in their place"),
   T(few, "the next look is exact for a few entries"),
