@@ -42,10 +42,18 @@ static void disappear(ctx_context *c)
   if (context_has_wish(c)) engine_disarm(c->engine, &deadline_context_of(c)->wish);
 }
 
-static void drop_causes(ctx_context *c)
+/* Takes what is to be told of the end of 'c', or would have been: for drop_causes. */
+static void take_causes(const ctx_context *c, ctx_cause *causes[2])
 {
-  if (state_is_done(context_state(c)) && !c->node.inherited) ctx_cause_release(c->node.end.cause);
-  if (context_has_wish(c)) ctx_cause_release(deadline_context_of(c)->cause);
+  bool own = state_is_done(context_state(c)) && !c->node.inherited;
+  causes[0] = own ? c->node.end.cause : NULL;
+  causes[1] = context_has_wish(c) ? deadline_context_of((ctx_context *)(uintptr_t)c)->cause : NULL;
+}
+
+static void drop_causes(ctx_cause *causes[2])
+{
+  ctx_cause_release(causes[0]);
+  ctx_cause_release(causes[1]);
 }
 
 static void drop_value(struct value_context *v)
@@ -83,23 +91,27 @@ static void free_block(ctx_context *c)
   engine_count(e, COUNT_CONTEXTS, -1);
 }
 
-/* The parent, where that is to be freed as well, or NULL. Further parents are put into 'dead'. */
+/* The parent, where that is to be freed as well, or NULL. Further parents are put into 'dead'. The
+ * causes come last: what they drop may be the parent, and the last that keeps the engine. */
 static struct node *context_free(ctx_context *c, struct list *dead)
 {
   struct node *n = &c->node, *parent = n->parent;
+  ctx_cause *causes[2] = {NULL, NULL};
   if (node_can_end(n)) {
-    drop_causes(c);
+    take_causes(c, causes);
     disappear(c);
   }
   annex_drop(c);
   if (n->kind == NODE_MERGE) leave_members(merge_context_of(c), dead);
   if (n->kind == NODE_VALUE) drop_value(value_context_of(c));
+  if (engine_is_dead(c->engine)) return NULL; /* the drop has forked, and this is the child */
   bool counted = n->counted, last = n->last;
   if (n->kind == NODE_BACKGROUND || n->kind == NODE_TODO)
     free_root(c);
   else
     free_block(c);
   if (counted) last = parent != NULL && node_release(parent);
+  drop_causes(causes);
   return last ? parent : NULL;
 }
 
@@ -107,7 +119,7 @@ void context_free_upwards(ctx_context *c)
 {
   struct list dead; /* by their siblings: a further parent of a merge may be a merge again */
   list_init(&dead);
-  for (;;) {
+  while (!engine_is_dead(c->engine)) { /* as above */
     struct node *n = context_free(c, &dead);
     if (n == NULL) {
       struct list_link *k = list_pop(&dead);
@@ -138,7 +150,7 @@ static bool is_ours_alone(ctx_context *c)
 {
   struct node *n = &c->node;
   if (!node_can_end(n) || n->kind == NODE_MERGE || !state_is_done(context_state(c))) return false;
-  return n->marks == 0 && node_is_alone(n) && tree_unlink_alone(n);
+  return node_is_alone(n) && n->marks == 0 && tree_unlink_alone(n);
 }
 
 void ctx_release(ctx_context *c)

@@ -185,7 +185,7 @@ bool context_hang(ctx_context *c, int64_t own_ns, bool past);
 /* Gives 'c', which nobody knows, this effective deadline. */
 void context_begin(ctx_context *c, int64_t deadline_ns);
 
-/* Takes 'c', which can end and nobody holds, off all that it hangs on. */
+/* Takes 'c', which can end and nobody else holds, off all that it hangs on. */
 void context_unlink(ctx_context *c);
 
 /* Gives up the references in 'dead', which a walk has left. Hold no lock. */

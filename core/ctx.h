@@ -234,7 +234,8 @@ CTX_API ctx_context *ctx_with_timeout_cause(ctx_context *parent, int64_t timeout
  *   fails    0; EINVAL: 'c' was made by another function; ECANCELED: it is done; EAGAIN: it
  *            had no deadline, and the engine's thread cannot be started; ECHILD: that lives in the
  *            parent process. Nothing has changed
- *   threads  any; takes a time that grows with the number of contexts below
+ *   threads  any; takes a time that grows with the number of contexts below, those included that
+ *            are done and not released
  */
 CTX_API int ctx_extend(ctx_context *c, int64_t deadline_ns);
 
@@ -731,7 +732,8 @@ typedef struct ctx_engine_options {
   int64_t start_ns;                                  /* manual: the first instant */
   int64_t (*now)(void *arg);                         /* host: another clock than the monotonic */
   void *(*alloc)(void *arg, size_t size);            /* both or none: another allocator, */
-  void (*free)(void *arg, void *block, size_t size); /* aligned as malloc; 'size' as asked for */
+  void (*free)(void *arg, void *block, size_t size); /* aligned as malloc; 'size' as asked for;
+                                                        neither calls anything of this file */
   void *arg;                                         /* given to these three */
   int track;                                         /* not 0: as ctx_engine_track */
   void *ctx__reserved[3];                            /* zero */
@@ -773,7 +775,8 @@ CTX_API int ctx_engine_start(ctx_engine *e);
  *   fails    0; EINVAL: it is the default engine; EDEADLK: called from a hook or timer
  *            of this engine; ECHILD: its thread lives in the parent process
  *   threads  no other call that names 'e' may be under way; calls that name its contexts
- *            may; waits for its thread, and so for the hook or timer that runs there
+ *            may; waits for its thread, and so for the hook or timer that runs there. Who gives
+ *            the memory back waits for those that are just giving back that of a context
  */
 CTX_API int ctx_engine_close(ctx_engine *e);
 

@@ -1,7 +1,7 @@
 /*
  * merge - a context with several parents
  *
- * It hangs on each by a member: so the end of any of them finds it, and takes it off the others.
+ * It hangs on each by a member: so the end of any of them finds it.
  * Its node holds the first parent, the other members hold theirs.
  *
  * Values never change. So what only the further parents see is collected at birth, in one list

@@ -173,13 +173,14 @@ void tree_take_out(struct node *n)
 }
 
 /* Gives up the reference on what 'n' stands for, which lies below 'up'. If that is the last one, it
- * goes to 'dead'. */
-static void let_go_locked(struct node *up, struct node *n, struct list *dead)
+ * goes to 'dead', and false: it lies there no longer. */
+static bool let_go_locked(struct node *up, struct node *n, struct list *dead)
 {
   struct node *hung = node_hung(n);
-  if (node_release_unless_last(hung)) return; /* race: with the last release */
+  if (node_release_unless_last(hung)) return true; /* race: with the last release */
   take_out_locked(up, n);
   list_append(dead, &hung->sibling);
+  return false;
 }
 
 /* ---- the walk --------------------------------------------------------- */
@@ -235,17 +236,16 @@ static struct node *come_back(struct tree_walk *w, struct list_link **k)
   return up;
 }
 
-/* What comes after 'n', which lies below 'up'. Now and then others are let in there. */
-static struct list_link *pass(struct tree_walk *w, struct node *up, struct node *n)
+/* Now and then others are let in before the walk goes on with 'k' below 'up'. Where to go on then. */
+static struct list_link *let_in(struct tree_walk *w, struct node *up, struct list_link *k)
 {
-  struct list_link *k = list_after(&up->children, &n->sibling);
   if (k == NULL || ++w->passed % AT_ONCE != 0) return k;
+  struct node *n = LIST_ELEMENT(k, struct node, sibling);
   if (!node_retain_unless_dead(node_hung(n))) return k; /* race: it goes */
   CTX__UNLOCK(&up->lock);
   CTX__LOCK(&up->lock);
-  k = list_after(&up->children, &n->sibling);
-  let_go_locked(up, n, &w->rest.dead);
-  return k;
+  struct list_link *after = list_after(&up->children, k);
+  return let_go_locked(up, n, &w->rest.dead) ? k : after; /* race: it goes meanwhile */
 }
 
 /* 'n' of NODE_GRACE, which lies below 'up', hangs on nothing from now on. */
@@ -260,10 +260,10 @@ static void spare(struct tree_walk *w, struct node *up, struct node *n)
  * their walk would be this one. */
 static struct node *find_live(struct tree_walk *w, struct node *up, struct list_link *k)
 {
-  while (k != NULL) {
+  while ((k = let_in(w, up, k)) != NULL) {
     struct node *n = LIST_ELEMENT(k, struct node, sibling), *child = node_hung(n);
+    k = list_after(&up->children, k);
     if (child->kind == NODE_GRACE) {
-      k = list_after(&up->children, k);
       spare(w, up, child);
       continue;
     }
@@ -271,7 +271,6 @@ static struct node *find_live(struct tree_walk *w, struct node *up, struct list_
     w->link = n;
     if (!done_locked(child)) return child;
     CTX__UNLOCK(&child->lock);
-    k = pass(w, up, n);
   }
   return NULL;
 }
@@ -283,7 +282,7 @@ struct node *tree_next(struct tree_walk *w)
   if (w->over != NULL && k == NULL) {
     CTX__UNLOCK(&up->lock);
     up = w->over;
-    k = pass(w, up, w->link);
+    k = list_after(&up->children, &w->link->sibling);
   } else if (w->over != NULL) {
     descend(w);
   }
@@ -298,13 +297,13 @@ struct node *tree_next(struct tree_walk *w)
 
 /* ---- the walk that only looks -------------------------------------------- */
 
-/* The first from 'k' on below 'up', which is locked, that is not being freed; what it stands for is
- * retained. */
+/* The first from 'k' on below 'up', which is locked, that is live and is not being freed; what it
+ * stands for is retained. */
 static struct node *retain_from(struct node *up, struct list_link *k)
 {
   for (; k != NULL; k = list_after(&up->children, k)) {
-    struct node *n = LIST_ELEMENT(k, struct node, sibling);
-    if (node_retain_unless_dead(node_hung(n))) return n;
+    struct node *n = LIST_ELEMENT(k, struct node, sibling), *hung = node_hung(n);
+    if (!done_locked(hung) && node_retain_unless_dead(hung)) return n; /* race: it goes */
   }
   return NULL;
 }

@@ -159,8 +159,8 @@ void node_inherit(struct node *n, struct node *origin);
  */
 bool tree_link_locked(struct node *up, struct node *child);
 
-/* Takes 'n', which nobody holds, off the node it hangs on, and holds no longer. Its 'last' says
- * whether that is to be freed with it. */
+/* Takes 'n', of which the caller has the last reference, or which nobody holds, off the node it hangs
+ * on, and so holds no longer. Its 'last' says whether that is to be freed with it. */
 void tree_unlink(struct node *n);
 
 /* The same with 'n' of which the caller has a reference, if it is alone: who finds it otherwise finds

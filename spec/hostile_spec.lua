@@ -114,6 +114,42 @@ describe("a script with the debug library", function()
     cancel()
   end))
 
+  it("finalizes the limit of a wait that begins, and yields before the next", ends_well [[
+    local ctx, core = require "ctx", require "ctx.core"
+    collectgarbage("setpause", 1)
+    collectgarbage("setstepmul", 1000)
+    local bg, kept = ctx.background(), nil
+    ctx.run(function(root)
+      root:async(function()
+        for _ = 1, 4000 do
+          local c, cancel = ctx.with_cancel(bg)
+          local limit = ctx.with_cancel(bg)
+          local finalize, inside, over = debug.getmetatable(limit).__gc, true, false
+          local function arm()
+            setmetatable({}, { __gc = function()
+              if inside then finalize(limit) elseif not over then arm() end
+            end })
+          end
+          arm()
+          local ok, err = pcall(core.park, "x", 1, c, c, limit)
+          inside, over = false, true
+          if not ok and tostring(err):find "finalized" then
+            kept = cancel
+            coroutine.yield()
+            pcall(core.park, "x", 1, bg, bg, bg, bg)
+            return
+          end
+        end
+      end):join()
+    end)
+    collectgarbage()
+    collectgarbage()
+    for i = 1, 10000 do local _ = ("x"):rep(300 + i % 100) end
+    if kept then kept() end
+    pcall(ctx.sleep, 0.01)
+    io.write "alive"
+  ]])
+
   it("finalizes what a running function holds, in the middle of a snapshot", ends_well [[
     local ctx = require "ctx"
     local c = ctx.with_cancel(ctx.background())

@@ -57,9 +57,12 @@ void waiter_unanchor(lua_State *L, struct waiter *w)
   if (block_test(L, -1, NULL) == w) {
     lua_pushinteger(L, l->free_place);
     lua_rawseti(L, -3, w->place);
-    lua_pushboolean(L, 0);
-    lua_rawseti(L, -3, w->place + 1);
     l->free_place = w->place;
+    if (lua_rawgeti(L, -2, w->place + 1) != LUA_TNIL) { /* else it would take memory */
+      lua_pushboolean(L, 0);
+      lua_rawseti(L, -4, w->place + 1);
+    }
+    lua_pop(L, 1);
   }
   lua_remove(L, -2);
   w->place = 0;
@@ -350,7 +353,7 @@ struct waiter *wait_check(lua_State *L, const char *what, bool in_library)
 struct waiter *wait_begin(lua_State *L, const char *what)
 {
   struct waiter *w = wait_check(L, what, false);
-  if (w->what != NULL) wait_let_go(w); /* of a wait whose coroutine, in ctx.wrap, was closed */
+  wait_let_go(w); /* of a wait that was left by an error, or whose coroutine was closed */
   w->parked = false;
   w->what = what;
   w->in_library = false;

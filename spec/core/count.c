@@ -2,7 +2,7 @@
  * count - references, where there are more than a number is to hold
  *
  * From 2^30 on a count stays as it is, whatever is retained or released: who has lost count has a
- * leak, and no crash. The tests set counts, which nobody can reach by calls in reasonable time.
+ * leak, and no crash. That of a node goes in twos. The tests set counts, which nobody can reach by calls in reasonable time.
  */
 #include "world.h"
 
@@ -117,10 +117,10 @@ TEST(cause_lives_on)
 }
 
 static const struct test tests[] = {
-  T(node_at_the_limit, "a node that is held 2^30 times is no longer counted"),
+  T(node_at_the_limit, "a node that is held 2^29 times is no longer counted"),
   T(node_below_the_limit, "below that it is"),
   T(roots_are_not_counted, "the roots of the default engine are never counted"),
-  T(context_lives_on, "a context that is held 2^30 times outlives all releases, and a cancel"),
+  T(context_lives_on, "a context that is held 2^29 times outlives all releases, and a cancel"),
   T(counted_wrong,
     "an engine whose contexts were counted wrong is left, and nobody waits for ever"),
   T(cause_lives_on, "a cause that is held 2^30 times outlives all releases"),

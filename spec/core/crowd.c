@@ -211,9 +211,28 @@ TEST(with_a_host)
   for (uint64_t seed = 1; seed < 4; seed++) crowd(CTX_DRIVER_HOST, seed * 1000000);
 }
 
+static void *name_and_release(void *arg)
+{
+  CHECK_INT(ctx_set_name(arg, "n"), 0);
+  ctx_release(arg);
+  return NULL;
+}
+
+TEST(named)
+{
+  for (int i = 0; i < 200; i++) {
+    ctx_context *c = need(ctx_with_cancel(ctx_background()));
+    ctx_cancel(c);
+    pthread_t other = start(name_and_release, ctx_retain(c));
+    ctx_release(c);
+    join(other);
+  }
+}
+
 static const struct test tests[] = {
   T(with_a_thread, "B10 C1 C14 D2 D13 K1 G1 many threads share one tree, and its thread drives"),
   T(with_a_host, "B8 C14 D13 K1 G1 and nobody drives"),
+  T(named, "B10 one gives a name to what has ended, and another lets it go"),
 };
 
 int main(int argc, char **argv)

@@ -103,6 +103,28 @@ static void rang_nothing(const struct journal *j)
 
 /* ---- a manual clock --------------------------------------------------- */
 
+static void release_it(void *c)
+{
+  ctx_release(c);
+}
+
+/* The data of a cause may be the last that holds what is above its context, up to the engine. */
+TEST(dropped_above)
+{
+  for (int canceled = 0; canceled < 2; canceled++) {
+    struct world w;
+    ctx_context *a = need(ctx_with_cancel(host(&w)));
+    ctx_cause *cause = need(ctx_cause_new("X", 1, 0, ctx_retain(a), release_it));
+    ctx_context *b = need(ctx_with_timeout_cause(a, 10, ctx_cause_retain(cause)));
+    if (canceled) CHECK(ctx_cancel_cause(b, ctx_cause_retain(cause)));
+    ctx_cause_release(cause);
+    CHECK_INT(ctx_engine_close(w.engine), 0);
+    ctx_release(a);
+    ctx_release(b);
+    CHECK_INT(w.blocks, 0);
+  }
+}
+
 TEST(time_stands_still)
 {
   struct world w;
@@ -1369,6 +1391,7 @@ TEST(fd_needs_the_kernel)
 #endif
 
 static const struct test tests[] = {
+  T(dropped_above, "F8 what a cause drops may be the last that holds its context's parents"),
   T(time_stands_still, "Q1 time moves only when told"),
   T(five_seconds, "Q2 a timeout of 5 s is live a nanosecond before and done at 5 s"),
   T(order_of_deadlines, "D10 contexts and timers come by deadline, then by arming"),

@@ -260,13 +260,40 @@ static pid_t fork_there(int how)
   return o.child;
 }
 
+static pid_t dropped_child;
+
+static void fork_in_drop(void *data)
+{
+  (void)data;
+  pid_t child = fork();
+  is_child = child == 0;
+  if (is_child) alarm(HANG_S);
+  dropped_child = child;
+}
+
+/* A child is made where a value or a cause is dropped, and goes on with the release. */
+static pid_t fork_in_release(int how)
+{
+  ctx_context *live = of_opened.live, *c = NULL;
+  if (how % 2 == 0)
+    c = need(ctx_with_value(live, &key, &of_opened, fork_in_drop));
+  else
+    c = need(ctx_with_timeout_cause(live, CTX_SECONDS(3600),
+                                    need(ctx_cause_new("x", 1, 0, NULL, fork_in_drop))));
+  ctx_release(c);
+  if (is_child) _exit(0);
+  return dropped_child;
+}
+
 /* ---- the tests ------------------------------------------------------------ */
 
 static bool hammering; /* atomic */
 
-static void hammer_engine(ctx_engine *e)
+static void hammer_engine(const struct held *held)
 {
   ctx_timer t;
+  ctx_engine *e = held->engine;
+  for (int i = 0; i < 100; i++) ctx_release(need(ctx_with_cancel(held->live)));
   ctx_context *c = need(ctx_with_cancel(ctx_engine_background(e)));
   ctx_context *d = need(ctx_with_timeout(c, 20000));
   ctx_hook *h = need(ctx_after_func(d, nothing, NULL, 0));
@@ -285,8 +312,8 @@ static void *hammer(void *arg)
 {
   (void)arg;
   while (__atomic_load_n(&hammering, __ATOMIC_RELAXED)) {
-    hammer_engine(of_standard.engine);
-    hammer_engine(of_opened.engine);
+    hammer_engine(&of_standard);
+    hammer_engine(&of_opened);
   }
   return NULL;
 }
@@ -338,9 +365,14 @@ TEST(from_hooks_under_the_hammer)
 {
   fork_many(fork_there, HAMMERS);
 }
+
+TEST(from_drops_under_the_hammer)
+{
+  fork_many(fork_in_release, HAMMERS);
+}
 #endif
 
-/* The last two are not for a sanitizer: should another thread hold a lock of its allocator as
+/* The last three are not for a sanitizer: should another thread hold a lock of its allocator as
  * this one forks, nobody gives it back in the child. */
 static const struct test tests[] = {
   T(from_main, "a child makes every call while the engines' threads sleep in its parent"),
@@ -348,6 +380,7 @@ static const struct test tests[] = {
 #ifndef SANITIZED
   T(under_the_hammer, "a child makes every call, whatever locks were held as it was forked"),
   T(from_hooks_under_the_hammer, "a child that a hook forks does so, whatever locks were held"),
+  T(from_drops_under_the_hammer, "and one that is forked where a value or a cause is dropped"),
 #endif
 };
 

@@ -183,12 +183,12 @@ void explore_wait(const ctx__atomic *p, uint32_t seen, int64_t until_ns, const c
   t->sleeps_on = NULL;
 }
 
-/* The memory of the word may be gone: it is not looked at. */
 void explore_wait_a_moment(const ctx__atomic *p, uint32_t seen, const char *where)
 {
   explore_wait(p, seen, now_ns + 1000000, where);
 }
 
+/* The memory of the word may be gone: it is not looked at. */
 void explore_wake(const ctx__atomic *p, const char *where)
 {
   step(WAKES, SLEEPERS(p), WRITE, where);
