@@ -12,8 +12,11 @@ local titles = {
   W7i = "W7: N timeouts are made, each",
   W7c = "W7: and canceled in order, each",
   W7r = "W7: and canceled at random, each",
+  W7wi = "W7: N entries are put into the wheel alone, each",
+  W7wc = "W7: and taken out in order, each",
+  W7wr = "W7: and taken out at random, each",
 }
-local colours = { ctx = "#c0392b", floor = "#7f8c8d", Go = "#2980b9" }
+local colours = { ctx = "#c0392b", floor = "#7f8c8d", Go = "#2980b9", libev = "#8e44ad" }
 local WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 640, 400, 70, 40, 110, 50
 
 local function size_of(text)

@@ -159,7 +159,7 @@ local function ratio(row, other)
 end
 
 local function number(x)
-  return x and (x >= 100 and "%.0f" or x >= 10 and "%.1f" or "%.2f"):format(x) or ""
+  return x and (x >= 100 and "%.0f" or x >= 10 and "%.1f" or x >= 0.1 and "%.2f" or "%.3f"):format(x) or ""
 end
 
 -- What is wanted of a row, in words, and whether all of it holds.

@@ -12,7 +12,8 @@ local sizes = { "10", "100", "1K", "10K", "100K", "1M", "10M" }
 local rows = {
   { "W1", "tree", "go" }, { "W2", "deadline", "go" }, { "W4", "tree", "go" }, { "W5", "tree", "go" },
   { "W6", "value", "go" }, { "W7i", "deadline", "go" }, { "W7c", "deadline", "go" },
-  { "W7r", "deadline", "go" },
+  { "W7r", "deadline", "go" }, { "W7wi", "wheel", "libev" }, { "W7wc", "wheel", "libev" },
+  { "W7wr", "wheel", "libev" },
 }
 
 local function sample(program, workload)

@@ -119,7 +119,7 @@ void context_free_upwards(ctx_context *c)
 {
   struct list dead; /* by their siblings: a further parent of a merge may be a merge again */
   list_init(&dead);
-  while (!engine_is_dead(c->engine)) { /* as above */
+  while (!engine_is_dead(c->engine)) { /* race: with who forks in a drop, as above */
     struct node *n = context_free(c, &dead);
     if (n == NULL) {
       struct list_link *k = list_pop(&dead);
@@ -150,7 +150,8 @@ static bool is_ours_alone(ctx_context *c)
 {
   struct node *n = &c->node;
   if (!node_can_end(n) || n->kind == NODE_MERGE || !state_is_done(context_state(c))) return false;
-  return node_is_alone(n) && n->marks == 0 && tree_unlink_alone(n);
+  bool alone = node_is_alone(n) && n->marks == 0;
+  return alone && tree_unlink_alone(n); /* race: somebody finds it there */
 }
 
 void ctx_release(ctx_context *c)

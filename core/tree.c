@@ -151,7 +151,7 @@ bool tree_unlink_alone(struct node *n)
   if (up == NULL) return true;
   CTX__LOCK(&up->lock);
   bool alone = node_is_alone(n);
-  if (alone) unlink_locked(up, n);
+  if (alone) unlink_locked(up, n); /* race: with who finds it there */
   CTX__UNLOCK(&up->lock);
   return alone;
 }

@@ -48,8 +48,11 @@ bool wait_lie_down(struct sleeper *s, ctx_context *c)
 void wait_get_up(struct sleeper *s)
 {
   uint32_t seen = CTX__LOAD(&s->woken);
-  if (s->hook.context == NULL || ((seen & 1) == 0 && hook_stop(&s->hook))) return;
-  while (((seen = CTX__LOAD(&s->woken)) & 1) == 0) CTX__WAIT(&s->woken, seen, INT64_MAX);
+  if (s->hook.context == NULL) return;
+  bool stopped = (seen & 1) == 0 && hook_stop(&s->hook); /* race: it is just being woken */
+  if (stopped) return;
+  while (((seen = CTX__LOAD(&s->woken)) & 1) == 0) /* race: as above */
+    CTX__WAIT(&s->woken, seen, INT64_MAX);
 }
 
 int ctx_wait(ctx_context *c, int64_t timeout_ns)
