@@ -88,6 +88,33 @@ local function is_wanted(workload)
   return not only or workload:find("^" .. only .. "%f[%W]") or workload:match "^%u%d*" == only
 end
 
+local meaning = {
+  W1 = "a child that is made, canceled, released", W2 = "the same with a timeout of an hour; beside N others",
+  W3 = "is it done? live", W3c = "the same by a call", W3d = "the same with a deadline above",
+  W4 = "a parent of N children is canceled, each", W5 = "a chain of N is canceled, each",
+  W6 = "a value N layers up", W6c = "the same with cancel layers between",
+  W7wi = "the wheel alone: N are put in, each", W7wc = "taken out in order", W7wr = "taken out at random",
+  W7i = "N timeouts are made, each", W7c = "and canceled in order", W7r = "and canceled at random",
+  W7f = "N timers over 2 s: the processor's time for each, or how late",
+  W8p = "two threads on one parent, over one: x", W8o = "two threads on parents of their own, over one: x",
+  W9 = "from a cancel to the return of a waiter in another thread",
+  W10c = "Lua: one of N tasks sleeps 0 s and goes on", W10s = "Lua: a task is made, runs, ends",
+  W10t = "Lua: a timeout of an hour is made and canceled",
+  Mc = "a live child: bytes", Md = "a live child with a timeout: bytes",
+}
+
+if only and only ~= "QUICK" then
+  local names, any = {}, false
+  for i, row in ipairs(rows) do
+    names[i] = row[1]:match "^%S+"
+    any = any or is_wanted(names[i])
+  end
+  if not any then
+    io.stderr:write(("bench: there is no workload %s, only %s\n"):format(only, table.concat(names, " ")))
+    os.exit(1)
+  end
+end
+
 -- ---- the rounds -----------------------------------------------------------------------------------
 
 local samples, missing = {}, {} -- samples[row][peer] = { a value each round }
@@ -159,7 +186,7 @@ local function ratio(row, other)
 end
 
 local function number(x)
-  return x and (x >= 100 and "%.0f" or x >= 10 and "%.1f" or x >= 0.1 and "%.2f" or "%.3f"):format(x) or ""
+  return x and (x >= 100 and "%.0f" or x >= 10 and "%.1f" or x >= 1 and "%.2f" or "%.3f"):format(x) or ""
 end
 
 -- What is wanted of a row, in words, and whether all of it holds.
@@ -172,7 +199,9 @@ local function judge(row, targets)
     local value = (name == "most" or name == "least") and own or ratio(row, name)
     if value and (name == "least" and value < limit or name ~= "least" and value > limit) then met = false end
     local bound = name == "most" and "<= %g" or name == "least" and ">= %g"
-    words[#words + 1] = bound and bound:format(limit) or ("%s of %gx %s"):format(number(value), limit, name)
+    if value then
+      words[#words + 1] = bound and bound:format(limit) or ("%s of %gx %s"):format(number(value), limit, name)
+    end
   end
   return table.concat(words, ", "), #words == 0 and "" or met and "yes" or "**no**"
 end
@@ -184,20 +213,24 @@ local function facts(command)
   return text
 end
 
-local lines = {
+local lines = only and {} or {
   "# What it costs",
   "",
   "Written by `make bench`, like the samples in `bench/results/`. Nanoseconds of one operation, unless it",
   "says otherwise: the best of the rounds. A ratio is ctx over another, the median over the rounds; the",
   "target stands beside it. The floor is a program that does only what the workload needs (`floor.c`).",
+  "What was done for these figures, and what bounds those that miss their target, is told in",
+  "[docs/performance.md](../docs/performance.md).",
   "",
-  ("%s, %s, %s, %s, Lua %s, %d rounds, %s."):format(
+}
+for _, line in ipairs {
+  ("%s, %s, %s, %s, Lua %s, rounds: %d, %s."):format(
     facts "sed -n 's/^model name.*: //p' /proc/cpuinfo", facts "nproc" .. " processors", facts "uname -s",
     facts "gcc --version", _VERSION:match "%S+$", rounds, os.date "!%Y-%m-%d"),
   "",
-  "| workload | floor | ctx | others | target | met |",
-  "| --- | ---: | ---: | --- | --- | --- |",
-}
+  "| workload | what | floor | ctx | others | target | met |",
+  "| --- | --- | ---: | ---: | --- | --- | --- |",
+} do lines[#lines + 1] = line end
 for _, row in ipairs(rows) do
   if is_wanted(row[1]:match "^%S+") and samples[row[1]].ctx then
     local others = {}
@@ -206,8 +239,9 @@ for _, row in ipairs(rows) do
       if value then others[#others + 1] = peer[1] .. " " .. number(value) end
     end
     local target, met = judge(row[1], row[3])
-    lines[#lines + 1] = ("| %s | %s | %s | %s | %s | %s |"):format(row[1], number(best(row[1], "floor")),
-      number(best(row[1], "ctx")), table.concat(others, ", "), target, met)
+    lines[#lines + 1] = ("| %s | %s | %s | %s | %s | %s | %s |"):format(row[1],
+      meaning[row[1]:match "^%w+"], number(best(row[1], "floor")), number(best(row[1], "ctx")),
+      table.concat(others, ", "), target, met)
   end
 end
 for name, how in pairs(missing) do lines[#lines + 1] = ("\n%s is not here: %s"):format(name, how) end

@@ -309,7 +309,9 @@ if may_leak then
     function()
       local meta = debug.getmetatable(pick_type "userdata")
       local f = value()
-      if is_ours(f) then f = nil end -- one that waits would do so for ever as the state is closed
+      -- One of ours that waits, as a function or a channel does, would do so for ever as the state is closed.
+      if type(f) == "function" and not old_functions[f] then f = nil end
+      if type(f) == "table" and debug.getmetatable(f) ~= odd then f = nil end
       if is_our_meta(meta) then rawset(meta, "__gc", f) end
     end,
     function()
