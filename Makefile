@@ -27,7 +27,7 @@
 #   make soak-races  a million rounds of each race of two threads
 #   make bench    what it costs, beside floors and peers: bench/README.md; QUICK=1; ONLY=W2
 #   make bench-sweep  the workloads that have a size from 10 to 10 million, and pictures of that
-#   make bench-deps  installs the peers
+#   make bench-deps  installs the peers that Debian has; copas is luarocks'
 #   make bench-latency  a table of docs/latency.md
 #   make lint     layers, names, format, static analysis
 #   make clean
@@ -327,6 +327,8 @@ bench: $(benches) $(peers:%=$(BUILD)/bench/%) $(module)
 bench-sweep: $(benches) $(peers:%=$(BUILD)/bench/%)
 	@mkdir -p bench/results
 	@$(lua) bench/plot.lua "$$($(lua) bench/sweep.lua $(BUILD))"
+help: # the head of this file
+	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
 bench-deps:
 	@sh .ci/deps bench
 
@@ -499,7 +501,7 @@ install-module: $(module)
 	$(put) lua/ctx/*.lua '$(DESTDIR)$(INST_LUADIR)/ctx'
 
 uninstall:
-	cd '$(DESTDIR)$(LIBDIR)' && rm -f libctx.a libctx_lua.a $(names) pkgconfig/ctx.pc pkgconfig/ctx-lua.pc
+	rm -f $(patsubst %,'$(DESTDIR)$(LIBDIR)/%',libctx.a libctx_lua.a $(names) pkgconfig/ctx.pc pkgconfig/ctx-lua.pc)
 	rm -f '$(DESTDIR)$(INCLUDEDIR)/ctx.h' '$(DESTDIR)$(INCLUDEDIR)/ctx_lua.h' '$(DESTDIR)$(INST_LUADIR)/ctx.lua'
 	rm -f '$(DESTDIR)$(INST_LIBDIR)/ctx/core.so' $(patsubst lua/%,'$(DESTDIR)$(INST_LUADIR)/%',$(wildcard lua/ctx/*.lua))
 	rmdir '$(DESTDIR)$(INST_LIBDIR)/ctx' '$(DESTDIR)$(INST_LUADIR)/ctx' 2>/dev/null || true
@@ -570,6 +572,6 @@ lint-explore:
 
 -include $(fuzz_targets:%=%.d) $(patsubst %.o,%.d,$(fuzz_parts) $(replay) $(fuzz_names:%=$(BUILD)/obj/spec/fuzz/%.o) $(core) $(binding) $(host_objects) $(process_objects) $(sim_objects) $(c_programs) $(tests:$(BUILD)/spec/%=$(BUILD)/obj/spec/core/%.o))
 
-.PHONY: test-valgrind test-machines test-asserting soak-mutation coverage soak-coverage test-memory run-memory fuzz soak-fuzz planted reliability amalgamation docs soak-races soak-simulation conformance examples bench bench-sweep bench-deps bench-latency all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
+.PHONY: help test-valgrind test-machines test-asserting soak-mutation coverage soak-coverage test-memory run-memory fuzz soak-fuzz planted reliability amalgamation docs soak-races soak-simulation conformance examples bench bench-sweep bench-deps bench-latency all libs demo test lint clean run-demo run-test run-lint test-core test-host module install install-lua install-module uninstall test-install lua-headers FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
