@@ -63,7 +63,8 @@ static void drop_value(struct value_context *v)
 }
 
 /* Whoever frees a context that has held its parent by lying there needs the engine a moment longer.
- * Where two copies of the library have counted on one engine, it is left rather than waited for. */
+ * Where one is held up for long, or two copies of the library have counted on one engine, that is
+ * left rather than waited for. */
 static void free_root(ctx_context *c)
 {
   ctx_engine *e = c->engine;

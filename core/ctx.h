@@ -776,7 +776,8 @@ CTX_API int ctx_engine_start(ctx_engine *e);
  *            of this engine; ECHILD: its thread lives in the parent process
  *   threads  no other call that names 'e' may be under way; calls that name its contexts
  *            may; waits for its thread, and so for the hook or timer that runs there. Who gives
- *            the memory back waits for those that are just giving back that of a context
+ *            the memory back waits for those that are just giving back that of a context; if one
+ *            is held up there for a second, the engine's is left
  */
 CTX_API int ctx_engine_close(ctx_engine *e);
 

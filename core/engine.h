@@ -120,7 +120,7 @@ void engine_free(ctx_engine *e, void *block, size_t size);
 void engine_count(ctx_engine *e, enum engine_count what, int by);
 
 /* Waits until a count of an engine that is closed is 0: for the last ones to leave, who do not say
- * so. False: in a second it has not come to that, and so is wrong. */
+ * so. False: not within a second: it was counted wrong, or somebody is held up. */
 bool engine_await_none(ctx_engine *e, enum engine_count what);
 
 /* True in a child of the process in which the engine's thread was started. */

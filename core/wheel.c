@@ -26,8 +26,8 @@
 enum {
   PLACE_IDLE = 0,
   PLACE_DUE = 1,
-  STEP = 64,       /* entries moved down in one call of wheel_pop, at most */
-  AHEAD = 4,       /* entries moved ahead by a call that pops one: an entry goes down so often */
+  STEP = 64,       /* entries that one call of wheel_pop moves down, and ahead, at most */
+  AHEAD = 4,       /* those moved ahead by a call that pops one: one seldom goes down oftener */
   GLANCE = 8,      /* entries that wheel_next looks at, at most */
   COUNTER_MAX = 64 /* 2^64 runs do not fit into memory */
 };

@@ -14,7 +14,7 @@
  * When the wheel comes to a slot above level 0, it moves the slot's entries
  * down in bounded steps; when it comes to one of level 0, it takes what is due
  * into a sorted list. What of that tick is not yet due stays. A slot may hold
- * many: so each pop moves some of the next slot of each level ahead, into a second
+ * many: so each pop moves a few of those that come next ahead, into a second
  * row of the level below, which takes the place of the first when the wheel comes there.
  *
  * Always true: no entry lies in a slot that has been passed; what
