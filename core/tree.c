@@ -123,8 +123,8 @@ bool tree_link_locked(struct node *up, struct node *child)
   return true;
 }
 
-/* Where 'n' has children, they count as long as anybody else has a reference: so they need not be
- * counted again and again where they come and go. */
+/* Children that have been counted go on to count while anybody else has a reference on 'up': so they
+ * are not counted again and again where they come and go. */
 static void unlink_locked(struct node *up, struct node *n)
 {
   if (!list_linked(&n->sibling)) return;

@@ -58,7 +58,8 @@ enum node_kind {
 
 struct node {
   ctx__atomic state; /* live (several words for it) until the end, then fixed; read without lock */
-  ctx__atomic refs;  /* twice their number, and one while children hold it; see node_release */
+  ctx__atomic refs;  /* twice their number, and one while children hold it; above 2^30 it is never
+                        freed */
   ctx__lock lock;    /* guards 'children', their 'sibling', the end, and what context.h adds */
   uint8_t kind;      /* enum node_kind; fixed at birth */
   uint8_t marks;     /* for the owner of the node; under 'lock', or with the only reference */
