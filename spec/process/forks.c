@@ -293,7 +293,7 @@ static void hammer_engine(const struct held *held)
 {
   ctx_timer t;
   ctx_engine *e = held->engine;
-  for (int i = 0; i < 100; i++) ctx_release(need(ctx_with_cancel(held->live)));
+  for (int i = 0; i < 1000; i++) ctx_release(need(ctx_with_cancel(held->live)));
   ctx_context *c = need(ctx_with_cancel(ctx_engine_background(e)));
   ctx_context *d = need(ctx_with_timeout(c, 20000));
   ctx_hook *h = need(ctx_after_func(d, nothing, NULL, 0));
