@@ -120,6 +120,19 @@ void annex_publish(ctx_context *c)
   CTX__UNLOCK(&c->node.lock);
 }
 
+void annex_unpublish(ctx_context *c)
+{
+  if ((c->node.marks & MARK_ANNEX) == 0) return;
+  CTX__LOCK(&c->node.lock); /* a walk may meet it yet */
+  struct annex *a = annex_of(c);
+  if (a->born_ns != ANNEX_UNTRACKED) {
+    engine_lock(c->engine);
+    if (list_linked(&a->tracked)) list_remove(&c->engine->tracked, &a->tracked);
+    engine_unlock(c->engine);
+  }
+  CTX__UNLOCK(&c->node.lock);
+}
+
 void ctx_track_site(const char *site)
 {
   CTX__SELF()->site = site;
@@ -156,11 +169,6 @@ void annex_drop(ctx_context *c)
   ctx_engine *e = c->engine;
   list_remove(&c->hooks, &a->link);
   c->node.marks &= (uint8_t)~MARK_ANNEX;
-  if (a->born_ns != ANNEX_UNTRACKED) {
-    engine_lock(e);
-    if (list_linked(&a->tracked)) list_remove(&e->tracked, &a->tracked);
-    engine_unlock(e);
-  }
   close_fd(e, a);
   free_text(e, a->name);
   free_text(e, a->site);

@@ -98,6 +98,7 @@ static struct node *context_free(ctx_context *c, struct list *dead)
 {
   struct node *n = &c->node, *parent = n->parent;
   ctx_cause *causes[2] = {NULL, NULL};
+  annex_unpublish(c);
   if (node_can_end(n)) {
     take_causes(c, causes);
     disappear(c);
