@@ -298,12 +298,13 @@ struct node *tree_next(struct tree_walk *w)
 /* ---- the walk that only looks -------------------------------------------- */
 
 /* The first from 'k' on below 'up', which is locked, that is live and is not being freed; what it
- * stands for is retained. */
+ * stands for is retained. Of many that are done, one is given now and then: others are let in. */
 static struct node *retain_from(struct node *up, struct list_link *k)
 {
-  for (; k != NULL; k = list_after(&up->children, k)) {
+  for (unsigned passed = 1; k != NULL; passed++, k = list_after(&up->children, k)) {
     struct node *n = LIST_ELEMENT(k, struct node, sibling), *hung = node_hung(n);
-    if (!done_locked(hung) && node_retain_unless_dead(hung)) return n; /* race: it goes */
+    bool wanted = !done_locked(hung) || passed % AT_ONCE == 0;
+    if (wanted && node_retain_unless_dead(hung)) return n; /* race: it goes */
   }
   return NULL;
 }

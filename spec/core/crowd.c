@@ -145,11 +145,38 @@ static void step_wait(struct member *m)
   ctx_release(c);
 }
 
+/* The live tree below one: a parent comes before its children, and nobody twice. */
+static void step_show(struct member *m)
+{
+  ctx_context *c = pick(m);
+  ctx_engine_track(m->t->w.engine, below(&m->seed, 4) != 0);
+  ctx_snapshot *s = need(ctx_snapshot_take(c));
+  for (size_t i = 1; i < ctx_snapshot_count(s); i++) {
+    const ctx_snapshot_entry *e = ctx_snapshot_at(s, i);
+    CHECK(e->parent < i && e->depth == ctx_snapshot_at(s, e->parent)->depth + 1);
+  }
+  ctx_snapshot_free(s);
+  ctx_release(c);
+}
+
+/* What a context gets only when it is asked. */
+static void step_name(struct member *m)
+{
+  ctx_context *c = pick(m);
+  char name[8];
+  CHECK_INT(ctx_set_name(c, "name"), 0);
+  CHECK(ctx_name(c, name, sizeof name) == 4);
+  uint64_t id = ctx_id(c);
+  CHECK(id != 0 && ctx_id(c) == id);
+  ctx_track_site("s");
+  ctx_release(c);
+}
+
 static void *work(void *arg)
 {
   struct member *m = arg;
   for (int i = 0; i < STEPS; i++) {
-    int64_t what = below(&m->seed, 32);
+    int64_t what = below(&m->seed, 34);
     if (what < 16)
       step_make(m);
     else if (what < 20)
@@ -160,8 +187,12 @@ static void *work(void *arg)
       step_move(m);
     else if (what < 31)
       step_hook(m);
-    else
+    else if (what < 32)
       step_wait(m);
+    else if (what < 33)
+      step_show(m);
+    else
+      step_name(m);
   }
   return NULL;
 }
@@ -230,7 +261,7 @@ TEST(named)
 }
 
 static const struct test tests[] = {
-  T(with_a_thread, "B10 C1 C14 D2 D13 K1 G1 many threads share one tree, and its thread drives"),
+  T(with_a_thread, "B10 C1 C14 D2 D13 K1 G1 N3 many threads share one tree, and its thread drives"),
   T(with_a_host, "B8 C14 D13 K1 G1 and nobody drives"),
   T(named, "B10 one gives a name to what has ended, and another lets it go"),
 };

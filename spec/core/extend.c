@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE 1
 
+#include "context.h"
 #include "system.h"
 #include "world.h"
 
@@ -424,6 +425,39 @@ TEST(fan_of_a_million)
   on_small_stack(false);
 }
 
+enum { CROWD = 1000 };
+
+/* So seldom others get at the lock over those that are done, and are not worth a step each. */
+static void count_steps(ctx_context *a, int few, int many)
+{
+  struct list dead;
+  struct node *n = &a->node;
+  int steps = 0;
+  list_init(&dead);
+  while ((n = tree_step(&a->node, n, n == &a->node, &dead)) != NULL) steps++;
+  CHECK(list_empty(&dead));
+  CHECK(few <= steps && steps <= many);
+}
+
+TEST(past_many_that_are_done)
+{
+  struct world w;
+  ctx_context *a = ctx_with_timeout(manual(&w), 50), *b[CROWD];
+  for (int i = 0; i < CROWD; i++) {
+    b[i] = need(ctx_with_cancel(a));
+    ctx_cancel(b[i]);
+  }
+  ctx_context *last = ctx_with_cancel(a);
+  count_steps(a, 10, 100);
+  CHECK_INT(ctx_extend(a, 80), 0);
+  CHECK_INT(ctx_deadline(last), 80);
+  CHECK_INT(ctx_deadline(b[63]), 50);
+  ctx_release(last);
+  for (int i = 0; i < CROWD; i++) ctx_release(b[i]);
+  ctx_release(a);
+  world_close(&w);
+}
+
 /* ---- by chance, against a model --------------------------------------------- */
 
 enum { NODES = 60, MOVES = 200 };
@@ -657,6 +691,7 @@ static const struct test tests[] = {
   T(descriptors_are_armed_anew, "D13 J3 descriptors below are armed anew"),
   T(chain_of_a_million, "D13 C10 a chain of a million follows, on a small stack, with no memory"),
   T(fan_of_a_million, "D13 C10 and so does a fan"),
+  T(past_many_that_are_done, "D13 and past many that are done, while others are let in"),
   T(as_a_model_says, "D5 D13 trees made by chance have the deadlines and timers of a model"),
   T(asked_meanwhile, "D2 D13 a question and a move may meet: it never ends before its deadline"),
   T(canceled_meanwhile, "D8 D13 a cancel and a move may meet: no timer is left"),
