@@ -58,54 +58,66 @@ local rows = {
   { "lua/binding/stack.[ch]", "" },
   { "lua/binding/convert.[ch]", "core/ctx.h" },
   { "lua/binding/block.[ch]", "" },
+  { "lua/binding/registry.[ch]", "" },
   { "lua/binding/mailbox.[ch]", "core/list.h core/platform.h" },
   { "lua/binding/quota.[ch]", "" },
   { "lua/binding/poller.[ch]", "lua/binding/mailbox.h core/list.h core/platform.h" },
   { "lua/ctx_lua.h", "core/ctx.h" },
   { "lua/binding/key.[ch]", "core/platform.h" },
   { "lua/binding/notice.[ch]", "core/ctx.h lua/binding/mailbox.h" },
-  { "lua/binding/loop.[ch]", "lua/binding/block.h core/ctx.h core/list.h core/platform.h "
-    .. "lua/binding/mailbox.h lua/binding/poller.h lua/binding/quota.h" },
+  { "lua/binding/loop.[ch]", "lua/binding/block.h lua/binding/registry.h core/ctx.h core/list.h "
+    .. "core/platform.h lua/binding/mailbox.h lua/binding/poller.h lua/binding/quota.h" },
+  { "lua/binding/keep.[ch]", "lua/binding/loop.h lua/binding/registry.h lua/binding/block.h" },
   { "lua/binding/link.[ch]",
-    "lua/binding/loop.h lua/binding/mailbox.h lua/binding/key.h core/platform.h" },
+    "lua/binding/loop.h lua/binding/registry.h lua/binding/mailbox.h lua/binding/key.h core/platform.h" },
   { "lua/binding/wait.h", "lua/binding/loop.h lua/binding/notice.h" },
   { "lua/binding/report.[ch]", "lua/binding/wait.h lua/binding/stack.h" },
-  { "lua/binding/drive.[ch]", "lua/binding/report.h" },
-  { "lua/binding/wait.c", "lua/binding/drive.h lua/binding/stack.h" },
+  { "lua/binding/drive.[ch]", "lua/binding/keep.h lua/binding/report.h" },
+  { "lua/binding/wait.c",
+    "lua/binding/drive.h lua/binding/keep.h lua/binding/registry.h lua/binding/stack.h" },
   { "lua/binding/handle.[ch]",
     "lua/binding/wait.h lua/binding/link.h lua/binding/convert.h lua/binding/error.h "
-    .. "lua/binding/stack.h core/ctx.h" },
-  { "lua/binding/lost.[ch]", "lua/binding/handle.h lua/binding/wait.h lua/binding/stack.h" },
-  { "lua/binding/cancel.[ch]", "lua/ctx_lua.h lua/binding/lost.h lua/binding/handle.h lua/binding/link.h "
-    .. "lua/binding/convert.h lua/binding/error.h lua/binding/stack.h" },
+    .. "lua/binding/stack.h lua/binding/keep.h lua/binding/registry.h core/ctx.h" },
+  { "lua/binding/lost.[ch]",
+    "lua/binding/handle.h lua/binding/wait.h lua/binding/stack.h lua/binding/registry.h" },
+  { "lua/binding/cancel.[ch]",
+    "lua/ctx_lua.h lua/binding/lost.h lua/binding/handle.h lua/binding/link.h "
+    .. "lua/binding/convert.h lua/binding/error.h lua/binding/stack.h lua/binding/keep.h "
+    .. "lua/binding/registry.h" },
   { "lua/binding/listen.[ch]", "lua/binding/cancel.h lua/binding/handle.h" },
   { "lua/binding/tree.[ch]", "lua/binding/handle.h lua/binding/convert.h" },
   { "lua/binding/merge.[ch]", "lua/binding/cancel.h lua/binding/handle.h" },
   { "lua/binding/origin.[ch]", "lua/binding/cancel.h lua/binding/handle.h lua/binding/convert.h" },
-  { "lua/binding/value.[ch]", "lua/binding/cancel.h lua/binding/link.h lua/binding/key.h" },
+  { "lua/binding/value.[ch]",
+    "lua/binding/cancel.h lua/binding/link.h lua/binding/key.h lua/binding/registry.h" },
   { "lua/binding/query.[ch]", "lua/binding/handle.h lua/binding/convert.h lua/binding/error.h" },
   { "lua/binding/pollable.[ch]", "lua/binding/handle.h" },
-  { "lua/binding/anchor.[ch]", "lua/binding/handle.h" },
+  { "lua/binding/anchor.[ch]", "lua/binding/handle.h lua/binding/keep.h" },
   { "lua/binding/limit.[ch]",
     "lua/binding/cancel.h lua/binding/handle.h lua/binding/wait.h lua/binding/convert.h "
     .. "lua/binding/error.h" },
-  { "lua/binding/scope.[ch]", "lua/binding/wait.h lua/binding/cancel.h lua/binding/handle.h" },
-  { "lua/binding/task.[ch]", "lua/binding/scope.h lua/binding/wait.h lua/binding/cancel.h "
-    .. "lua/binding/stack.h lua/binding/handle.h lua/binding/report.h lua/binding/error.h" },
+  { "lua/binding/scope.[ch]",
+    "lua/binding/wait.h lua/binding/cancel.h lua/binding/handle.h lua/binding/registry.h" },
+  { "lua/binding/task.[ch]",
+    "lua/binding/scope.h lua/binding/wait.h lua/binding/cancel.h lua/binding/stack.h "
+    .. "lua/binding/handle.h lua/binding/report.h lua/binding/error.h lua/binding/keep.h "
+    .. "lua/binding/registry.h" },
   { "lua/binding/join.[ch]", "lua/binding/task.h lua/binding/limit.h lua/binding/report.h" },
   { "lua/binding/run.[ch]",
     "lua/binding/task.h lua/binding/scope.h lua/binding/cancel.h lua/binding/handle.h" },
-  { "lua/binding/on_done.[ch]", "lua/binding/task.h lua/binding/anchor.h lua/binding/cancel.h "
-    .. "lua/binding/handle.h lua/binding/loop.h lua/binding/notice.h lua/binding/error.h "
-    .. "core/platform.h" },
+  { "lua/binding/on_done.[ch]",
+    "lua/binding/task.h lua/binding/anchor.h lua/binding/cancel.h lua/binding/handle.h "
+    .. "lua/binding/loop.h lua/binding/notice.h lua/binding/error.h lua/binding/keep.h "
+    .. "lua/binding/registry.h core/platform.h" },
   { "lua/binding/sleep.[ch]",
     "lua/binding/task.h lua/binding/limit.h lua/binding/cancel.h lua/binding/convert.h "
     .. "lua/binding/error.h" },
   { "lua/binding/wait_fd.[ch]",
     "lua/binding/limit.h lua/binding/cancel.h lua/binding/handle.h lua/binding/error.h" },
   { "lua/binding/wrap.[ch]", "lua/binding/wait.h" },
-  { "lua/binding/host.[ch]", "lua/ctx_lua.h lua/binding/handle.h lua/binding/anchor.h "
-    .. "lua/binding/value.h lua/binding/link.h lua/binding/error.h" },
+  { "lua/binding/host.[ch]",
+    "lua/ctx_lua.h lua/binding/handle.h lua/binding/anchor.h lua/binding/value.h "
+    .. "lua/binding/link.h lua/binding/error.h lua/binding/registry.h" },
   { "lua/binding/module.c", "lua/binding/*.h core/platform.h" },
 
   { "lua/ctx.lua", "ctx.core lua/ctx/*.lua" },

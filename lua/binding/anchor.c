@@ -1,5 +1,6 @@
 #include "anchor.h"
 #include "handle.h"
+#include "keep.h"
 
 /* Pushes the table 'which' in EXTRA of the handle at 'index'; where there is none, and it is
  * not to be made, nil. */
@@ -83,9 +84,9 @@ static void anchor_in_world(lua_State *L, bool keep)
   }
   if (h != NULL && h->kind == HANDLE_HOST) {
     if (keep)
-      loop_anchor(L, key, top);
+      keep_value(L, key, top);
     else
-      loop_unanchor(L, key);
+      keep_drop(L, key);
   } else if (h != NULL && lua_getiuservalue(L, -1, HANDLE_PAYLOAD) == LUA_TUSERDATA &&
              lua_getiuservalue(L, -1, WORLD_ANCHORS) == LUA_TTABLE) {
     if (keep)

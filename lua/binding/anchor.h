@@ -13,7 +13,7 @@
  * upward; each handle on that way with a deadline, of the host, or given to C is
  * anchored in its world; below a context of the host that is the real one.
  *
- * Knows handle.h, loop.h.
+ * Knows handle.h, keep.h.
  */
 #ifndef CTX_BINDING_ANCHOR_H
 #define CTX_BINDING_ANCHOR_H

@@ -7,8 +7,10 @@
 #include "convert.h"
 #include "ctx_lua.h"
 #include "error.h"
+#include "keep.h"
 #include "link.h"
 #include "lost.h"
+#include "registry.h"
 #include "stack.h"
 
 /* ---- causes in C --------------------------------------------------------- */
@@ -87,7 +89,7 @@ static void keep_cause(lua_State *L, int index, int cause, struct link *link)
   lua_pushvalue(L, cause);
   lua_rawseti(L, -2, EXTRA_CAUSE);
   lua_pop(L, 1);
-  loop_remember(L, link, index);
+  registry_remember(L, link, index);
   if (h->is_shared) link_share(L, &h->given, cause, 0);
 }
 
@@ -103,7 +105,7 @@ bool cancel_context(lua_State *L, int index, int cause, ctx_origin_kind by)
   ctx_cause *c_cause = link != NULL ? new_cause(L, cause, link, site) : NULL;
   bool first = ctx_cancel_at(h->context, c_cause, by, NULL);
   h->was_canceled = true;
-  loop_anchor_fired(L);
+  keep_fired(L);
   if (first && c_cause != NULL) keep_cause(L, index, cause, link);
   return first;
 }
@@ -175,7 +177,7 @@ static struct handle *push_deadline(lua_State *L, struct handle **parent, ctx_ca
   lua_pushvalue(L, 3);
   lua_setiuservalue(L, -2, HANDLE_PAYLOAD);
   h->link = link_new(NULL);
-  if (h->link != NULL) loop_remember(L, h->link, -1);
+  if (h->link != NULL) registry_remember(L, h->link, -1);
   *parent = handle_check(L, 1); /* again: memory has been asked for */
   struct link *link = h->link;  /* what a finalizer that has run meanwhile has left */
   h->link = NULL;
@@ -287,7 +289,7 @@ static int bind_extend(lua_State *L)
   bool never = timeout_ns == CTX_NEVER || timeout_ns > CTX_NEVER - now_ns;
   int failed = ctx_extend(h->context, never ? CTX_NEVER : now_ns + timeout_ns);
   if (failed != 0 && failed != ECANCELED) return luaL_error(L, "%s", strerror(failed));
-  loop_anchor_fired(L);
+  keep_fired(L);
   lua_pushboolean(L, failed == 0);
   return 1;
 }
@@ -300,7 +302,7 @@ const luaL_Reg cancel_functions[] = {{"extend", bind_extend}, {NULL, NULL}};
  * under it. False: there is none. */
 static bool push_kept_cause(lua_State *L, const void *data)
 {
-  loop_push_remembered(L, data);
+  registry_push_remembered(L, data);
   struct handle *h = handle_test(L, -1);
   if (h != NULL && h->given == data && lua_getiuservalue(L, -1, HANDLE_EXTRA) == LUA_TTABLE)
     return lua_rawgeti(L, -1, EXTRA_CAUSE) != LUA_TNIL;

@@ -8,7 +8,7 @@
  * Another state makes the value again of text and code alone, where they say what it was. It
  * follows no data of a cause, which may be anybody's.
  *
- * Knows handle.h, link.h, convert.h, error.h, ctx_lua.h (the codes).
+ * Knows handle.h, link.h, keep.h, registry.h, convert.h, error.h, ctx_lua.h (the codes).
  */
 #ifndef CTX_BINDING_CANCEL_H
 #define CTX_BINDING_CANCEL_H

@@ -1,4 +1,5 @@
 #include "drive.h"
+#include "keep.h"
 #include "report.h"
 
 /* As many rounds of mere yields at one instant of virtual time are taken for a loop without
@@ -90,7 +91,7 @@ static void check_progress(lua_State *L, struct world *w)
 /* Puts the table of anchors that there is now where the entries that run find it. */
 static void renew_anchors(lua_State *L)
 {
-  loop_push_anchors(L);
+  keep_push_anchors(L);
   lua_replace(L, ENTRY_ANCHORS);
 }
 
@@ -188,10 +189,10 @@ int drive(lua_State *L)
   while (!l->main_ready) {
     struct world *w = l->world;
     ctx_engine_poll(loop_engine(L));
-    loop_anchor_fired(L);
+    keep_fired(L);
     if (w->ready_count == 0) {
       idle(L, w);
-      loop_anchor_fired(L);
+      keep_fired(L);
       continue;
     }
     poll_descriptors(L, w);

@@ -1,7 +1,7 @@
 /*
  * drive - runs what is ready, and waits for more
  *
- * Knows loop.h, wait.h, report.h, mailbox.h.
+ * Knows loop.h, keep.h, wait.h, report.h, mailbox.h.
  */
 #ifndef CTX_BINDING_DRIVE_H
 #define CTX_BINDING_DRIVE_H

@@ -3,7 +3,9 @@
 #include "convert.h"
 #include "error.h"
 #include "handle.h"
+#include "keep.h"
 #include "link.h"
+#include "registry.h"
 #include "stack.h"
 
 static const char cookie;    /* its address marks our userdata */
@@ -78,7 +80,7 @@ struct handle *handle_push_new(lua_State *L, enum handle_kind kind, int parent, 
 {
   struct handle *h = lua_newuserdatauv(L, sizeof *h, values);
   *h = (struct handle){.cookie = &cookie, .kind = kind};
-  loop_set_metatable(L, &metatable);
+  registry_set_metatable(L, &metatable);
   if (parent != 0) {
     const struct handle *p = handle_check(L, parent); /* again: a finalizer may have run */
     note_site(L, p->context);
@@ -100,9 +102,9 @@ void handle_fill(lua_State *L, struct handle *h, ctx_context *c)
     l->contexts.now++;
   }
   if (l->world->is_virtual)
-    loop_remember(L, h, -1);
+    registry_remember(L, h, -1);
   else
-    loop_remember_late(L, h, -1);
+    registry_remember_late(L, h, -1);
 }
 
 struct handle *handle_push_parent(lua_State *L, int index)
@@ -138,7 +140,7 @@ static void push_new_background(lua_State *L, struct world *w)
   bool is_host = !w->is_virtual && given != NULL;
   ctx_engine *e = loop_engine(L);
   ctx_context *root = ctx_engine_background(is_host ? ctx_engine_of(given) : e);
-  if (!w->is_virtual) loop_remember(L, root, -1);
+  if (!w->is_virtual) registry_remember(L, root, -1);
   handle_fill(L, h, w->is_virtual ? ctx_with_cancel(root) : ctx_retain(root));
 }
 
@@ -149,11 +151,11 @@ static void push_new_todo(lua_State *L)
   lua_getiuservalue(L, -2, HANDLE_PAYLOAD);
   lua_setiuservalue(L, -2, HANDLE_PAYLOAD);
   struct handle *background = handle_live(L, -2); /* a finalizer may have run */
-  if (background == NULL) loop_refuse(L);
+  if (background == NULL) registry_refuse(L);
   ctx_context *c = background->context;
   if (!loop_of(L)->world->is_virtual) {
     c = ctx_engine_todo(ctx_engine_of(c));
-    loop_remember(L, c, -1);
+    registry_remember(L, c, -1);
   }
   handle_fill(L, h, ctx_retain(c));
   lua_remove(L, -2);
@@ -185,13 +187,13 @@ void handle_push_background(lua_State *L)
 void handle_push_context(lua_State *L, ctx_context *c)
 {
   luaL_checkstack(L, 8, NULL);
-  loop_push_remembered(L, c);
+  registry_push_remembered(L, c);
   struct handle *h = handle_test(L, -1);
   if (h != NULL && h->context == c) return;
   lua_pop(L, 1);
   h = handle_push_new(L, HANDLE_HOST, 0, HANDLE_EXTRA);
   h->is_shared = h->is_held = true;
-  loop_remember(L, c, -1);
+  registry_remember(L, c, -1);
   handle_fill(L, h, ctx_retain(c));
 }
 
@@ -273,7 +275,7 @@ int handle_push_live(lua_State *L)
 {
   ctx_engine *e = loop_engine(L);
   lua_newtable(L);
-  loop_push_memory(L);
+  registry_push_memory(L);
   for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
     struct handle *h = handle_test(L, -1);
     if (h == NULL || h->context == NULL || h->kind < HANDLE_CANCEL) continue;
@@ -344,7 +346,7 @@ bool handle_end(lua_State *L, struct handle *h, ctx_origin_kind by)
   ctx_cause *cause = h->was_canceled ? NULL : plain_cause(L); /* a question reads no clock */
   bool first = ctx_cancel_at(h->context, cause, by, NULL);
   h->was_canceled = true;
-  loop_anchor_fired(L);
+  keep_fired(L);
   return first;
 }
 

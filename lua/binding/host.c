@@ -6,6 +6,7 @@
 #include "handle.h"
 #include "host.h"
 #include "link.h"
+#include "registry.h"
 #include "value.h"
 
 static const char copy;      /* its address is that of this copy of the library */
@@ -213,7 +214,7 @@ static ctx_context *give(lua_State *L, int index)
   luaL_checkstack(L, 10, NULL);
   index = lua_absindex(L, index);
   share(L, index);
-  loop_remember(L, h->context, index);
+  registry_remember(L, h->context, index);
   anchor_hold(L, index);
   loop_of(L)->outside = true;
   return handle_check(L, index)->context;

@@ -5,7 +5,7 @@
  * registry with the address of its copy, and a context with the text of its version,
  * whose address is that of the copy that the caller is linked with.
  *
- * Knows ctx_lua.h, handle.h, anchor.h, value.h, link.h, loop.h.
+ * Knows ctx_lua.h, handle.h, anchor.h, value.h, link.h, registry.h, loop.h.
  */
 #ifndef CTX_BINDING_HOST_H
 #define CTX_BINDING_HOST_H

@@ -5,6 +5,7 @@
 #include "key.h"
 #include "link.h"
 #include "mailbox.h"
+#include "registry.h"
 
 /* What a shared link has more; fixed once the link is shared. */
 struct share {
@@ -117,7 +118,7 @@ static struct share *copy(lua_State *L, int value)
 /* Puts 'what', which is on top and popped, in the place of 'k'. */
 static void set_pin(lua_State *L, const struct link *k)
 {
-  loop_push_table(L, &pinned);
+  registry_push_table(L, &pinned);
   lua_insert(L, -2);
   lua_rawsetp(L, -2, k);
   lua_pop(L, 1);
@@ -171,7 +172,7 @@ void link_share(lua_State *L, struct link *const *place, int value, int key)
 
 bool link_push_pinned(lua_State *L, const void *link)
 {
-  loop_push_table(L, &pinned);
+  registry_push_table(L, &pinned);
   bool found = lua_rawgetp(L, -1, link) == LUA_TTABLE;
   if (found) lua_rawgeti(L, -1, PIN_VALUE);
   lua_replace(L, found ? -3 : -2);

@@ -3,7 +3,7 @@
  *
  * The value of a value context, and the data of a cause, is a link. The Lua value itself
  * lies with a handle of the state that has made the context, the link's home, which finds
- * that handle by the address of the link (loop_remember). While nobody but its home can see the
+ * that handle by the address of the link (registry_remember). While nobody but its home can see the
  * context, whoever can ask for the value keeps that handle; then the link is an
  * address, and little more.
  *
@@ -14,7 +14,7 @@
  *     the last context that sees it goes,    shared: post --> home: unpin, free
  *     on any thread --> link_drop            not shared, or home is closed: free
  *
- * Knows mailbox.h, key.h, loop.h.
+ * Knows mailbox.h, key.h, registry.h, loop.h.
  */
 #ifndef CTX_BINDING_LINK_H
 #define CTX_BINDING_LINK_H

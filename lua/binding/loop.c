@@ -5,8 +5,9 @@
 
 #include "loop.h"
 #include "mailbox.h"
+#include "registry.h"
 
-static const char loop_key, memory_key; /* places in the registry */
+static const char loop_key; /* a place in the registry */
 
 static void loop_destroy(void *p);
 static void world_finalize(lua_State *L, void *p);
@@ -18,11 +19,6 @@ static const struct block_kind world_kind = {world_finalize, NULL};
 
 /* ---- finding ---------------------------------------------------------- */
 
-int loop_refuse(lua_State *L)
-{
-  return luaL_error(L, "ctx: the state of the module has been tampered with");
-}
-
 static int refuse_closed(lua_State *L)
 {
   return luaL_error(L, "the Lua state is being closed: ctx can no longer wait or make anything");
@@ -33,7 +29,7 @@ static struct loop *push_loop(lua_State *L)
   lua_rawgetp(L, LUA_REGISTRYINDEX, &loop_key);
   struct loop *l = block_test(L, -1, &loop_kind);
   if (l == NULL && block_is_finalized(L, -1, &loop_kind)) refuse_closed(L);
-  if (l == NULL) loop_refuse(L);
+  if (l == NULL) registry_refuse(L);
   return l;
 }
 
@@ -89,6 +85,19 @@ struct loop *loop_find(lua_State *L)
   return l;
 }
 
+struct loop *loop_find_value(lua_State *L, int n)
+{
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &loop_key);
+  struct loop *l = block_test(L, -1, &loop_kind);
+  if (l != NULL) {
+    lua_getiuservalue(L, -1, n);
+    lua_remove(L, -2);
+  } else {
+    lua_pop(L, 1);
+  }
+  return l;
+}
+
 struct loop *loop_check(lua_State *L)
 {
   struct loop *l = loop_of(L);
@@ -130,7 +139,7 @@ static void push_world(lua_State *L)
   struct loop *l = push_loop(L);
   if (l->world->engine == NULL) refuse_closed(L);
   lua_getiuservalue(L, -1, LOOP_WORLD);
-  if (block_test(L, -1, &world_kind) != l->world) loop_refuse(L);
+  if (block_test(L, -1, &world_kind) != l->world) registry_refuse(L);
   lua_remove(L, -2);
 }
 
@@ -141,129 +150,12 @@ void world_push_value(lua_State *L, int n)
   lua_remove(L, -2);
 }
 
-/* ---- anchors and memory ----------------------------------------------- */
-
-void loop_push_table(lua_State *L, const void *key)
-{
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) != LUA_TTABLE) loop_refuse(L);
-}
-
-void loop_set_metatable(lua_State *L, const void *key)
-{
-  loop_push_table(L, key);
-  lua_setmetatable(L, -2);
-}
-
-void loop_push_memory(lua_State *L)
-{
-  loop_push_table(L, &memory_key);
-}
-
-struct loop *loop_find_anchors(lua_State *L)
-{
-  int top = lua_gettop(L);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &loop_key);
-  struct loop *l = block_test(L, -1, &loop_kind);
-  if (l != NULL && lua_getiuservalue(L, -1, LOOP_ANCHORS) == LUA_TTABLE) {
-    lua_replace(L, top + 1);
-    return l;
-  }
-  lua_settop(L, top);
-  return NULL;
-}
-
-void loop_push_anchors(lua_State *L)
-{
-  loop_push_value(L, LOOP_ANCHORS);
-}
-
-void loop_push_anchored_in(lua_State *L, int anchors, const void *key)
-{
-  if (lua_istable(L, anchors))
-    lua_rawgetp(L, anchors, key);
-  else
-    lua_pushnil(L);
-}
-
-void loop_anchor(lua_State *L, const void *key, int index)
-{
-  index = lua_absindex(L, index);
-  if (loop_find_anchors(L) == NULL) loop_refuse(L);
-  lua_pushvalue(L, index);
-  lua_rawsetp(L, -2, key);
-  lua_pop(L, 1);
-}
-
-void loop_unanchor(lua_State *L, const void *key)
-{
-  if (loop_find_anchors(L) == NULL) return;
-  lua_pushnil(L);
-  lua_rawsetp(L, -2, key);
-  lua_pop(L, 1);
-}
-
-void loop_push_anchored(lua_State *L, const void *key)
-{
-  loop_push_anchors(L);
-  loop_push_anchored_in(L, -1, key);
-  lua_remove(L, -2);
-}
-
-void loop_remember(lua_State *L, const void *key, int index)
-{
-  index = lua_absindex(L, index);
-  loop_push_memory(L);
-  lua_pushvalue(L, index);
-  lua_rawsetp(L, -2, key);
-  lua_pop(L, 1);
-}
-
-/* In a finalizer Lua does not say that the collector runs; nor where a script has stopped it. */
-void loop_remember_late(lua_State *L, const void *key, int index)
-{
-  if (lua_gc(L, LUA_GCISRUNNING) != 1) loop_remember(L, key, index);
-}
-
-void loop_push_remembered(lua_State *L, const void *key)
-{
-  loop_push_memory(L);
-  lua_rawgetp(L, -1, key);
-  lua_remove(L, -2);
-}
-
-/* The innermost world in which something has fired, or NULL. */
-static struct world *world_fired(struct world *w)
-{
-  while (w != NULL && list_empty(&w->fired)) w = w->outer;
-  return w;
-}
+/* ---- letters and errors ------------------------------------------------ */
 
 void loop_receive(struct loop *l)
 {
   struct letter *letter;
   while (l->mailbox != NULL && (letter = mailbox_take(l->mailbox)) != NULL) letter->receive(letter);
-}
-
-void loop_anchor_fired(lua_State *L)
-{
-  struct loop *l = loop_known(L);
-  struct world *w;
-  if (l != NULL) {
-    loop_receive(l);
-    if (list_empty(&l->links) && world_fired(l->world) == NULL) return;
-  }
-  l = loop_find(L);
-  if (l == NULL) return;
-  loop_receive(l);
-  if (!list_empty(&l->links)) l->receive_links(L);
-  while ((l = loop_find(L)) != NULL && (w = world_fired(l->world)) != NULL) {
-    struct list_link *first = w->fired.first;
-    struct entry *e = LIST_ELEMENT(first, struct entry, fired);
-    loop_push_remembered(L, e);
-    loop_anchor(L, e, -1); /* here a finalizer may run, and be before us */
-    if (w->fired.first == first) list_pop(&w->fired);
-    lua_pop(L, 1);
-  }
 }
 
 void loop_fail(lua_State *L)
@@ -282,20 +174,6 @@ static void close_world(struct world *w)
   if (w->loop->drop_hooks != NULL) w->loop->drop_hooks(w);
   ctx_engine_close(w->engine);
   w->engine = NULL;
-}
-
-/* Finalizes what is remembered: Lua does not, where that was made while the state closes. A finalizer
- * calls this, and nothing raises. */
-static void finalize_remembered(lua_State *L)
-{
-  int top = lua_gettop(L);
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &memory_key) != LUA_TTABLE) return;
-  for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
-    if (luaL_getmetafield(L, -1, "__gc") == LUA_TNIL) continue;
-    lua_pushvalue(L, -2);
-    if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
-  }
-  lua_settop(L, top);
 }
 
 /* Nobody waits any more, and nobody will: the hooks that were to post have been stopped. */
@@ -326,7 +204,7 @@ static void world_finalize(lua_State *L, void *p)
   close_world(w);
   if (w->is_virtual || !was_made || loop_find(L) != w->loop) return;
   close_loop(L, w->loop);
-  finalize_remembered(L);
+  registry_finalize_remembered(L);
 }
 
 /* Takes away the world in front, which is closed. */
@@ -355,12 +233,12 @@ struct world *world_open(lua_State *L, bool is_virtual)
   ctx_engine_options options = {.driver = is_virtual ? CTX_DRIVER_MANUAL : CTX_DRIVER_HOST};
   push_loop(L);
   const void *key = block_push_new(L, &world_kind, sizeof(struct world), WORLD_VALUES);
-  loop_remember_late(L, key, -1);
+  registry_remember_late(L, key, -1);
   lua_newtable(L);
   lua_setiuservalue(L, -2, WORLD_ANCHORS);
   struct loop *l = block_test(L, -2, &loop_kind); /* a finalizer may have run */
   struct world *w = block_test(L, -1, &world_kind);
-  if (l == NULL || w == NULL) loop_refuse(L);
+  if (l == NULL || w == NULL) registry_refuse(L);
   w->is_virtual = is_virtual;
   lua_getiuservalue(L, -2, LOOP_WORLD);
   lua_setiuservalue(L, -2, WORLD_OUTER);
@@ -377,7 +255,7 @@ struct world *world_open(lua_State *L, bool is_virtual)
 void world_close(lua_State *L)
 {
   struct loop *l = push_loop(L);
-  if (l->world->outer == NULL) loop_refuse(L); /* never: who has opened it closes it */
+  if (l->world->outer == NULL) registry_refuse(L); /* never: who has opened it closes it */
   lua_getiuservalue(L, -1, LOOP_WORLD);
   if (block_test(L, -1, &world_kind) == l->world) {
     lua_getiuservalue(L, -1, WORLD_OUTER);
@@ -402,20 +280,10 @@ void world_make_unready(struct world *w, struct entry *e)
 
 /* ---- opening ---------------------------------------------------------- */
 
-static void make_memory(lua_State *L)
-{
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "v");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &memory_key);
-}
-
 static void make_loop(lua_State *L)
 {
   CTX__ADD(&changes, 1); /* one may have gone without a word, where a script has helped */
-  make_memory(L);
+  registry_open(L);
   block_open(L, &loop_kind);
   block_open(L, &world_kind);
   block_push_new(L, &loop_kind, sizeof(struct loop), LOOP_VALUES);

@@ -17,7 +17,7 @@
  * Contexts end on any thread; what that means here comes by letter, and the loop's own
  * thread receives it. So all of this is only ever touched on the thread of its state.
  *
- * drive.h moves it. Knows platform.h, ctx.h, list.h, block.h, mailbox.h, poller.h and quota.h.
+ * drive.h moves it. Knows platform.h, ctx.h, list.h, block.h, registry.h, mailbox.h, poller.h and quota.h.
  */
 #ifndef CTX_BINDING_LOOP_H
 #define CTX_BINDING_LOOP_H
@@ -92,11 +92,11 @@ struct loop {
   bool failed;                         /* an error lies ready to be raised by drive */
   bool was_failure;                    /* the error that drive has raised last was such a one */
   lua_Integer last_task;               /* the number of the newest task */
-  lua_Integer places;     /* among the anchors that tasks have had; see waiter_anchor */
-  lua_Integer free_place; /* the first of a row of these that are free; 0: none */
-  struct quota contexts;  /* that have handles made since there is a limit; */
-  struct quota tasks;     /* that have not ended; */
-  struct quota waiting;   /* hooks whose contexts have not */
+  lua_Integer places;                  /* among the anchors that tasks have had; see keep.h */
+  lua_Integer free_place;              /* the first of a row of these that are free; 0: none */
+  struct quota contexts;               /* that have handles made since there is a limit; */
+  struct quota tasks;                  /* that have not ended; */
+  struct quota waiting;                /* hooks whose contexts have not */
 };
 
 /* User values of the loop's userdata. */
@@ -117,6 +117,9 @@ struct loop *loop_known(lua_State *L);
 
 /* What the registry of this state has for its loop now; NULL: nothing, or what a script has put there. */
 struct loop *loop_find(lua_State *L);
+
+/* The same, and pushes its user value 'n'; NULL: nothing is pushed. Raises nothing. */
+struct loop *loop_find_value(lua_State *L, int n);
 
 /* As loop_of, and the engine of its world in front: both raise when the state that closes has closed
  * that, too. */
@@ -140,47 +143,10 @@ void loop_open(lua_State *L);
 struct world *world_open(lua_State *L, bool is_virtual);
 void world_close(lua_State *L);
 
-/* Pushes the table that lies in the registry at 'key', or gives it to the userdata on top as
- * its metatable. Raises when a script has put something else there. */
-void loop_push_table(lua_State *L, const void *key);
-void loop_set_metatable(lua_State *L, const void *key);
-
-/* Raises that it has been tampered with. */
-int loop_refuse(lua_State *L);
-
-/* Keeps the value at 'index' from being collected, under the address 'key': unless a script
- * with the debug library takes it away. */
-void loop_anchor(lua_State *L, const void *key, int index);
-void loop_unanchor(lua_State *L, const void *key);
-
 /* Receives what has been posted: the notices of contexts that have ended put their entries
  * into the row, in the order of the ends. Before anything else is put there that has come
  * to be ready by itself; needs no Lua. */
 void loop_receive(struct loop *l);
-
-/* The same, and anchors what has fired, until its turn comes: what has kept it may be
- * collected from now on. After everything that may end contexts. */
-void loop_anchor_fired(lua_State *L);
-
-/* Pushes what is anchored under 'key', or nil, or what a script has put there. */
-void loop_push_anchored(lua_State *L, const void *key);
-
-/* The same, in the table of anchors that lies at 'anchors'. */
-void loop_push_anchored_in(lua_State *L, int anchors, const void *key);
-
-/* Pushes the table of anchors, or nil; raises where there is no loop. The second raises nothing, and gives
- * the loop; NULL: there is none, or no table, and nothing is pushed. */
-void loop_push_anchors(lua_State *L);
-struct loop *loop_find_anchors(lua_State *L);
-
-/* A weak table from addresses to userdata: finds a value again by its address. */
-void loop_remember(lua_State *L, const void *key, int index);
-void loop_push_remembered(lua_State *L, const void *key);
-void loop_push_memory(lua_State *L);
-
-/* Remembers the userdata at 'index' under 'key' where Lua might never finalize it, because it is
- * made while the state closes, in a finalizer: then who closes the loop does. */
-void loop_remember_late(lua_State *L, const void *key, int index);
 
 /* Puts 'e' at the end of the row; takes it out. */
 void world_make_ready(struct world *w, struct entry *e);

@@ -1,5 +1,6 @@
 #include "lost.h"
 #include "handle.h"
+#include "registry.h"
 #include "stack.h"
 #include "wait.h"
 
@@ -122,7 +123,7 @@ static int tell(lua_State *L)
   lua_settop(L, 0);
   if (t == NULL) return 0;
   luaL_checkstack(L, 16, NULL);
-  loop_push_remembered(L, t->handle);
+  registry_push_remembered(L, t->handle);
   const struct handle *h = handle_live(L, 1);
   if (h != t->handle || !has_no_other_end(L, h) || main_holds(L, h)) return 0;
   int n = count_tasks(L, h);
@@ -155,9 +156,9 @@ void lost_push_token(lua_State *L)
     lua_pushnil(L);
     return;
   }
-  loop_remember(L, h, -1);
+  registry_remember(L, h, -1);
   struct token *t = block_push_new(L, &kind, sizeof *t, 0);
-  loop_remember_late(L, t, -1);
+  registry_remember_late(L, t, -1);
   t->handle = h;
   stack_write_site(L, t->site);
 }

@@ -12,7 +12,7 @@
  *
  * That last is as good as can be known: no warning is given where it might be wrong.
  *
- * Knows handle.h, wait.h, stack.h.
+ * Knows handle.h, registry.h, wait.h, stack.h.
  */
 #ifndef CTX_BINDING_LOST_H
 #define CTX_BINDING_LOST_H

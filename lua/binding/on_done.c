@@ -3,7 +3,9 @@
 #include "cancel.h"
 #include "error.h"
 #include "handle.h"
+#include "keep.h"
 #include "notice.h"
+#include "registry.h"
 #include "task.h"
 
 /* A block. */
@@ -80,7 +82,7 @@ static void release(lua_State *L, int index, const struct hook *k)
   lua_getiuservalue(L, index, ON_DONE_HANDLE);
   if (handle_test(L, -1) != NULL) anchor_release(L, lua_gettop(L), index);
   lua_pop(L, 1);
-  loop_unanchor(L, &k->entry);
+  keep_drop(L, &k->entry);
   for (int i = 1; i <= ON_DONE_VALUES; i++) {
     lua_pushnil(L);
     lua_setiuservalue(L, index, i);
@@ -91,7 +93,7 @@ static void release(lua_State *L, int index, const struct hook *k)
 static void run(lua_State *L, struct entry *e)
 {
   struct hook *k = LIST_ELEMENT(e, struct hook, entry);
-  loop_push_anchored_in(L, ENTRY_ANCHORS, e);
+  keep_push_from(L, ENTRY_ANCHORS, e);
   int hook = lua_gettop(L);
   if (block_test(L, hook, &kind) != k) {
     lua_settop(L, hook - 1);
@@ -142,7 +144,7 @@ static struct hook *check(lua_State *L, int index)
 
 static void push_new(lua_State *L)
 {
-  loop_remember_late(L, block_push_new(L, &kind, sizeof(struct hook), ON_DONE_VALUES), -1);
+  registry_remember_late(L, block_push_new(L, &kind, sizeof(struct hook), ON_DONE_VALUES), -1);
   struct hook *k = check(L, -1);
   loop_engine(L);
   struct loop *l = loop_of(L);
@@ -166,7 +168,7 @@ int on_done_bind(lua_State *L)
   lua_setiuservalue(L, 3, ON_DONE_HANDLE);
   task_push_scope(L);
   lua_setiuservalue(L, 3, ON_DONE_SCOPE);
-  loop_remember(L, &check(L, 3)->entry, 3);
+  registry_remember(L, &check(L, 3)->entry, 3);
   lua_pushvalue(L, 3);
   lua_pushcclosure(L, stop, 1);
   anchor_hook(L, 1, 3);
@@ -180,7 +182,7 @@ int on_done_bind(lua_State *L)
     release(L, 3, k);
     return wait_refuse_context(L, h->context, refused);
   }
-  loop_anchor_fired(L);
+  keep_fired(L);
   return 1;
 }
 

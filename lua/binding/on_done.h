@@ -4,7 +4,7 @@
  * The notice of the end puts it in the ready row; the loop makes a task of it when its turn
  * comes. Until then stop() takes it back.
  *
- * Knows cancel.h, anchor.h, loop.h, notice.h, task.h.
+ * Knows cancel.h, anchor.h, registry.h, keep.h, loop.h, notice.h, task.h.
  */
 #ifndef CTX_BINDING_ON_DONE_H
 #define CTX_BINDING_ON_DONE_H

@@ -1,6 +1,7 @@
 #include "scope.h"
 #include "cancel.h"
 #include "handle.h"
+#include "registry.h"
 
 static void destroy(void *p)
 {
@@ -46,7 +47,7 @@ struct scope *scope_push_new(lua_State *L, int root, int outer)
   root = lua_absindex(L, root);
   outer = lua_absindex(L, outer);
   struct scope *s = block_push_new(L, &kind, sizeof *s, SCOPE_VALUES);
-  loop_remember_late(L, s, -1);
+  registry_remember_late(L, s, -1);
   lua_pushvalue(L, root);
   lua_setiuservalue(L, -2, SCOPE_ROOT);
   lua_pushvalue(L, outer);

@@ -4,7 +4,7 @@
  * A task counts in the scope it was started in until it has ended. The first error in
  * one cancels the root of the scope, with that error as the cause.
  *
- * Knows wait.h, cancel.h.
+ * Knows wait.h, cancel.h, registry.h.
  */
 #ifndef CTX_BINDING_SCOPE_H
 #define CTX_BINDING_SCOPE_H

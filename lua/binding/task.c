@@ -2,6 +2,8 @@
 #include "cancel.h"
 #include "error.h"
 #include "handle.h"
+#include "keep.h"
+#include "registry.h"
 #include "report.h"
 #include "stack.h"
 
@@ -152,7 +154,8 @@ static void push_scope(lua_State *L, struct task *t)
 static void finish(lua_State *L, struct task *t, lua_State *co)
 {
   block_hold(t); /* its userdata may have gone */
-  waiter_unanchor(L, &t->waiter);
+  keep_drop_task(L, t->waiter.place, t);
+  t->waiter.place = 0;
   push_scope(L, t);
   if (!t->lost && !t->ok && lua_gettop(co) == 0) lua_pushnil(co);
   t->status = judge(t, co);
@@ -290,7 +293,7 @@ static void load(lua_State *L, struct task *t, int base, int last)
 static void push_new(lua_State *L, int base, int scope, enum task_outcome outcome)
 {
   int last = lua_gettop(L);
-  loop_remember_late(L, block_push_new(L, &kind, sizeof(struct task), TASK_VALUES), -1);
+  registry_remember_late(L, block_push_new(L, &kind, sizeof(struct task), TASK_VALUES), -1);
   lua_State *co = lua_newthread(L);
   lua_setiuservalue(L, -2, WAITER_CO);
   lua_pushvalue(L, base);
@@ -308,7 +311,8 @@ static void push_new(lua_State *L, int base, int scope, enum task_outcome outcom
   t->outcome = outcome;
   waiter_init(&t->waiter, NULL, co);
   load(L, t, base + 1, last);
-  waiter_anchor(L, &t->waiter, -1);
+  lua_getiuservalue(L, -1, WAITER_CO);
+  t->waiter.place = keep_task(L);
 
   /* From here on nothing fails. */
   t->waiter.context = ctx_retain(c);
@@ -347,7 +351,7 @@ void task_start_hook(lua_State *L, int base)
     lua_getiuservalue(L, base, SCOPE_ROOT);
   else
     handle_push_root(L);
-  if (handle_live(L, -1) == NULL) loop_refuse(L);
+  if (handle_live(L, -1) == NULL) registry_refuse(L);
   lua_insert(L, base + 1);
   push_new(L, base + 1, base, TASK_FATAL); /* its quota was asked when it was registered */
   struct task *t = task_test(L, base + 1);

@@ -7,7 +7,7 @@
  * and the coroutine itself. Where a script takes that from the userdata, or its anchor, the task
  * ends as failed.
  *
- * Knows wait.h, cancel.h, scope.h, report.h.
+ * Knows wait.h, cancel.h, scope.h, report.h, registry.h, keep.h.
  */
 #ifndef CTX_BINDING_TASK_H
 #define CTX_BINDING_TASK_H

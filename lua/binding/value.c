@@ -3,6 +3,7 @@
 #include "cancel.h"
 #include "key.h"
 #include "link.h"
+#include "registry.h"
 #include "value.h"
 
 /* The box of a key. User values: the key; for a key of the host nothing more. */
@@ -67,7 +68,7 @@ static struct box *to_box(lua_State *L, int index)
 /* Pushes the box of the key at 'arg', or what lies there if there is none: then NULL. */
 static struct box *push_box(lua_State *L, int arg)
 {
-  loop_push_table(L, &key_boxes);
+  registry_push_table(L, &key_boxes);
   lua_pushvalue(L, arg);
   lua_rawget(L, -2);
   lua_remove(L, -2);
@@ -79,7 +80,7 @@ static struct box *push_new_box(lua_State *L, int arg)
 {
   struct box *b = lua_newuserdatauv(L, sizeof *b, 1);
   *b = (struct box){.cookie = &cookie};
-  loop_set_metatable(L, &metatable);
+  registry_set_metatable(L, &metatable);
   lua_pushvalue(L, arg);
   lua_setiuservalue(L, -2, 1);
   return b;
@@ -88,7 +89,7 @@ static struct box *push_new_box(lua_State *L, int arg)
 /* Puts the box on top into the table 'boxes', for the Lua value at 'arg'. */
 static void set_box(lua_State *L, const void *boxes, int arg)
 {
-  loop_push_table(L, boxes);
+  registry_push_table(L, boxes);
   lua_pushvalue(L, arg);
   lua_pushvalue(L, -3);
   lua_rawset(L, -3);
@@ -101,7 +102,7 @@ static struct box *push_box_made(lua_State *L, int arg)
   if (b != NULL) return b;
   lua_pop(L, 1);
   b = push_new_box(L, arg);
-  loop_remember_late(L, b, -1);
+  registry_remember_late(L, b, -1);
   b->key = new_key(L, arg);
   if (b->key == NULL) luaL_error(L, "not enough memory");
   set_box(L, &key_boxes, arg);
@@ -146,7 +147,7 @@ static int bind_with_value(lua_State *L)
   lua_setiuservalue(L, -2, HANDLE_KEY);
   h->link = link_new(b->key);
   if (h->link == NULL) luaL_error(L, "not enough memory");
-  loop_remember(L, h->link, -1);
+  registry_remember(L, h->link, -1);
   const struct handle *parent = handle_check(L, 1); /* again: memory has been asked for */
   handle_fill(L, h, ctx_with_value(parent->context, b->key, h->link, link_drop));
   return 1;
@@ -155,7 +156,7 @@ static int bind_with_value(lua_State *L)
 /* Pushes the Lua value of a link, which is of this state or of another one. */
 static void push_value(lua_State *L, struct link *k)
 {
-  loop_push_remembered(L, k);
+  registry_push_remembered(L, k);
   struct handle *h = handle_test(L, -1);
   if (h != NULL && h->kind == HANDLE_VALUE && h->link == k)
     lua_getiuservalue(L, -1, HANDLE_PAYLOAD);

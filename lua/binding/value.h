@@ -4,7 +4,7 @@
  * C compares keys by address, Lua raw: each key that is in use in this state has a box,
  * which holds its key for C. The value lies in the handle of its context; C has a link to it.
  *
- * Knows handle.h, cancel.h, key.h, link.h.
+ * Knows handle.h, cancel.h, key.h, link.h, registry.h.
  */
 #ifndef CTX_BINDING_VALUE_H
 #define CTX_BINDING_VALUE_H

@@ -2,71 +2,10 @@
 #include <string.h>
 
 #include "drive.h"
+#include "keep.h"
+#include "registry.h"
 #include "stack.h"
 #include "wait.h"
-
-/* ---- anchors ---------------------------------------------------------- */
-
-/*
- * A task has a place in the table of anchors: two numbers in a row, of which the second saves each turn
- * the way by the userdata. Places that are free hold the number of the next.
- */
-
-/* A place in the table on top, where to put something does not fail any more. A script may have changed the
- * row: then two tasks get one place, and one of them is not found. */
-static lua_Integer take_place(lua_State *L, struct loop *l)
-{
-  lua_Integer place = l->free_place;
-  if (place != 0) {
-    lua_rawgeti(L, -1, place);
-    lua_Integer next = lua_tointeger(L, -1);
-    lua_pop(L, 1);
-    l->free_place = next > 0 && next < l->places ? next : 0;
-    return place;
-  }
-  place = l->places + 1;
-  for (int i = 0; i < 2; i++) {
-    lua_pushboolean(L, 0);
-    lua_rawseti(L, -2, place + i);
-  }
-  l->places += 2;
-  return place;
-}
-
-void waiter_anchor(lua_State *L, struct waiter *w, int index)
-{
-  index = lua_absindex(L, index);
-  struct loop *l = loop_find_anchors(L);
-  if (l == NULL) loop_refuse(L);
-  w->place = take_place(L, l);
-  lua_pushvalue(L, index);
-  lua_rawseti(L, -2, w->place);
-  lua_getiuservalue(L, index, WAITER_CO);
-  lua_rawseti(L, -2, w->place + 1);
-  lua_pop(L, 1);
-}
-
-void waiter_unanchor(lua_State *L, struct waiter *w)
-{
-  struct loop *l = loop_find_anchors(L);
-  if (l == NULL) {
-    lua_pushnil(L);
-    return;
-  }
-  lua_rawgeti(L, -1, w->place);
-  if (block_test(L, -1, NULL) == w) {
-    lua_pushinteger(L, l->free_place);
-    lua_rawseti(L, -3, w->place);
-    l->free_place = w->place;
-    if (lua_rawgeti(L, -2, w->place + 1) != LUA_TNIL) { /* else it would take memory */
-      lua_pushboolean(L, 0);
-      lua_rawseti(L, -4, w->place + 1);
-    }
-    lua_pop(L, 1);
-  }
-  lua_remove(L, -2);
-  w->place = 0;
-}
 
 /* ---- waking ----------------------------------------------------------- */
 
@@ -86,24 +25,17 @@ void waiter_yield(struct waiter *w)
 
 lua_State *waiter_push_alive(lua_State *L, int anchors, const struct waiter *w)
 {
-  if (lua_istable(L, anchors))
-    lua_rawgeti(L, anchors, w->place + 1);
-  else
-    lua_pushnil(L);
+  keep_push_coroutine(L, anchors, w->place);
   lua_State *co = lua_tothread(L, -1);
   return co == w->co ? co : NULL;
 }
 
 void waiter_push_userdata(lua_State *L, const struct waiter *w)
 {
-  if (w->place == 0) {
-    loop_push_anchored(L, w);
-  } else if (loop_find_anchors(L) != NULL) {
-    lua_rawgeti(L, -1, w->place);
-    lua_remove(L, -2);
-  } else {
-    lua_pushnil(L);
-  }
+  if (w->place != 0)
+    keep_push_task(L, w->place);
+  else
+    keep_push(L, w);
 }
 
 lua_State *waiter_push_coroutine(lua_State *L, const struct waiter *w)
@@ -127,7 +59,7 @@ bool waiter_is_active(lua_State *co)
 bool waiter_wake_closed(lua_State *L, struct waiter *w)
 {
   if (w->world == NULL || w->ready || loop_of(L)->current == w) return false;
-  loop_push_anchors(L);
+  keep_push_anchors(L);
   lua_State *co = waiter_push_alive(L, -1, w);
   bool alive = co != NULL && (lua_status(co) == LUA_YIELD || waiter_is_active(co));
   lua_pop(L, 2);
@@ -285,7 +217,7 @@ struct watch_block *wait_push_block(lua_State *L, size_t n)
 {
   struct watch_block *b = block_push_new(L, &watches_kind, sizeof *b + n * sizeof(struct watch), 0);
   b->room = n;
-  loop_remember_late(L, b, -1);
+  registry_remember_late(L, b, -1);
   return b;
 }
 
@@ -415,7 +347,7 @@ static int park_main(lua_State *L, struct waiter *w, wait_step *step)
   w->ready = false;
   block_release(l);
   if (status != LUA_OK) return lua_error(L);
-  if (loop_find(L) != l) return loop_refuse(L);
+  if (loop_find(L) != l) return registry_refuse(L);
   return step(L, w);
 }
 
@@ -444,7 +376,7 @@ void wait_open(lua_State *L)
   struct waiter *w = block_push_new(L, &main_kind, sizeof *w, 0);
   waiter_init(w, l->world, NULL);
   w->entry.run = run_main;
-  loop_anchor(L, w, -1);
+  keep_value(L, w, -1);
   lua_pop(L, 3);
   l->main = block_hold(w);
   l->disconnect = disconnect_all;

@@ -19,7 +19,7 @@
  * In a task, park yields; on the main thread it drives the loop. The arguments of
  * the function stay on its stack, and are all a step may keep.
  *
- * Knows loop.h, notice.h and drive.h.
+ * Knows loop.h and notice.h; wait.c also registry.h, keep.h and drive.h.
  */
 #ifndef CTX_BINDING_WAIT_H
 #define CTX_BINDING_WAIT_H
@@ -56,7 +56,7 @@ struct waiter {
                          * followed is what waiter_push_alive gives, or
                          * waiter_push_coroutine */
   lua_State *top;       /* what of it runs: 'co', or a coroutine of ctx.wrap inside it */
-  lua_Integer place;    /* of its anchors; 0: the main thread, which is anchored by its address */
+  lua_Integer place;    /* of its anchors; 0: the main thread, which is kept by its address */
   ctx_context *context; /* the current one: a reference of the task; NULL: it never ends */
   const char *what;     /* for reports: the function it waits in; NULL: it does not wait */
   bool in_library;      /* that one is ours, in Lua: a report names its caller */
@@ -91,11 +91,6 @@ struct waiter *wait_check(lua_State *L, const char *what, bool in_library);
 /* The same, and the wait begins. 'what' must live as long; or is copied. */
 struct waiter *wait_begin(lua_State *L, const char *what);
 struct waiter *wait_begin_copied(lua_State *L, const char *what);
-
-/* Keeps the userdata of the task 'w', which lies at 'index', and its coroutine from being collected; or
- * raises. No longer, which does not raise: pushes the userdata, or what a script has put there. */
-void waiter_anchor(lua_State *L, struct waiter *w, int index);
-void waiter_unanchor(lua_State *L, struct waiter *w);
 
 /* Pushes what is anchored as the userdata of 'w'; of a task, without raising: else nil. */
 void waiter_push_userdata(lua_State *L, const struct waiter *w);
