@@ -181,7 +181,7 @@ ifeq ($(shell uname -s),Linux)
 faulty := pthread_atfork pthread_attr_init pthread_attr_setstacksize pthread_sigmask pthread_create timerfd_create \
           epoll_create1 epoll_ctl poll pipe dup2 sigaction malloc calloc read fcntl __fcntl_time64 syscall
 $(BUILD)/process/calls $(BUILD)/spec/refusal $(BUILD)/host/system: private wraps := $(faulty:%=-Wl,--wrap=%)
-own_clock := clock_gettime timerfd_create pthread_condattr_setclock syscall
+own_clock := clock_gettime __clock_gettime64 timerfd_create pthread_condattr_setclock syscall
 $(BUILD)/process/clock: private wraps := $(own_clock:%=-Wl,--wrap=%)
 else
 process := $(filter-out $(BUILD)/process/calls $(BUILD)/process/clock,$(process))

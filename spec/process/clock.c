@@ -36,6 +36,12 @@ static void note_clock(clockid_t clock)
   __atomic_fetch_add(is_monotonic(clock) ? &reads : &strange_reads, 1, __ATOMIC_RELAXED);
 }
 
+/* As the C library calls it where time_t has more bits than it once had. */
+#if defined(__USE_TIME_BITS64) && __TIMESIZE == 32
+#define __real_clock_gettime __real___clock_gettime64
+#define __wrap_clock_gettime __wrap___clock_gettime64
+#endif
+
 int __real_clock_gettime(clockid_t clock, struct timespec *t);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *t);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *t)
