@@ -291,20 +291,22 @@ static struct list_link *merge(struct list_link *a, struct list_link *b)
   return merged;
 }
 
-/* merged[i] is empty or made of 2^i runs: a binary counter of the runs seen. */
+/* merged[i], of those that are used, is empty or made of 2^i runs: a binary counter of the runs seen. */
 static struct list_link *sort_chain(struct list_link *chain)
 {
-  struct list_link *merged[COUNTER_MAX] = {NULL}, *all = NULL;
+  struct list_link *merged[COUNTER_MAX], *all = NULL;
+  size_t used = 0;
   while (chain != NULL) {
     struct list_link *run = cut_run(&chain);
     size_t i = 0;
-    for (; merged[i] != NULL; i++) {
+    for (; i < used && merged[i] != NULL; i++) {
       run = merge(merged[i], run);
       merged[i] = NULL;
     }
+    if (i == used) used++;
     merged[i] = run;
   }
-  for (size_t i = 0; i < COUNTER_MAX; i++) all = merge(merged[i], all);
+  for (size_t i = 0; i < used; i++) all = merge(merged[i], all);
   return all;
 }
 
@@ -379,7 +381,7 @@ static unsigned move_down(struct wheel *w, unsigned limit)
   unsigned from = w->moving, moved = 0;
   struct list *slot = list_at(w, from);
   for (; moved < limit && !list_empty(slot); moved++) {
-    bool front = moved % 2 == 0;
+    bool front = moved % 2 != 0;
     struct list_link *k = take_end(slot, front);
     settle(w, k, put_in_slot(w, ENTRY(k)), front);
   }
@@ -401,7 +403,7 @@ static unsigned move_ahead_from(struct wheel *w, unsigned level, unsigned limit)
   unsigned from = next_place(w, level), moved = 0;
   struct list *slot = list_at(w, from);
   for (; moved < limit && !list_empty(slot); moved++) {
-    bool front = moved % 2 == 0;
+    bool front = moved % 2 != 0;
     struct list_link *k = take_end(slot, front);
     settle(w, k, put_ahead(w, k, level - 1), front);
   }
@@ -409,13 +411,16 @@ static unsigned move_ahead_from(struct wheel *w, unsigned level, unsigned limit)
   return moved;
 }
 
-/* The same from all levels, from below: what is needed first. */
+/* The same from all levels, a pair at a time, from below: what is needed first. */
 static void move_ahead(struct wheel *w, unsigned limit)
 {
   if (w->moving != PLACE_IDLE) return;
-  for (unsigned level = 1; level < WHEEL_LEVELS; level++) {
-    uint64_t after = w->occupied[used_row(w, level)] >> digit_at(w->tick, level);
-    if ((after >> 1 & 1) != 0) limit -= move_ahead_from(w, level, limit);
+  for (unsigned before = 0; limit != before;) {
+    before = limit;
+    for (unsigned level = 1; level < WHEEL_LEVELS; level++) {
+      uint64_t after = w->occupied[used_row(w, level)] >> digit_at(w->tick, level);
+      if ((after >> 1 & 1) != 0) limit -= move_ahead_from(w, level, limit < 2 ? limit : 2);
+    }
   }
 }
 
