@@ -357,9 +357,10 @@ static void begin_moving(struct wheel *w, unsigned place)
 }
 
 /*
- * Entries leave a list for others below. The two ends take turns, because on the way along a chain each
- * entry is a cache miss, and of two chains the misses overlap. What comes from the front
- * goes to the back, what comes from the back to the front: a list is at most
+ * Entries leave a list for others below, from its two ends in turn. Each entry is a cache miss, and who takes
+ * one out writes to the next: so that is on its way when its turn comes, while the other end is
+ * moved, and those of other levels. The back comes first, because it is found by the front.
+ * What comes from the front goes to the back, what comes from the back to the front: a list is at most
  * rotated, and sorting two runs is one merge.
  */
 static struct list_link *take_end(struct list *l, bool front)
