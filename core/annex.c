@@ -112,7 +112,7 @@ void annex_publish(ctx_context *c)
   if (CTX__LOAD_RELAXED(&e->tracking) == 0) return;
   CTX__LOCK(&c->node.lock);
   struct annex *a = annex_of(c);
-  if (a != NULL) { /* race: tracking was switched on after its birth */
+  if (a != NULL && a->born_ns != ANNEX_UNTRACKED) { /* race: it is tracked since its birth only */
     engine_lock(e);
     list_append(&e->tracked, &a->tracked);
     engine_unlock(e);

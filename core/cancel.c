@@ -49,7 +49,7 @@ static void spare(ctx_context *c, struct list *spared, struct list *dead)
   while ((k = list_pop(spared)) != NULL) {
     struct node *n = LIST_ELEMENT(k, struct node, sibling);
     deadline_spare((struct grace_context *)(void *)n, at_ns, dead);
-    list_append(dead, k);
+    if (node_release(n)) list_append(dead, k); /* race: nobody else holds it any more */
   }
 }
 
@@ -114,7 +114,7 @@ static bool context_end(ctx_context *c, const struct ending *end, enum hook_runn
   if (batch.used || !list_empty(&dead)) {
     ctx_retain(c); /* a hook may release the caller's reference */
     hook_run_batch(c->engine, &batch);
-    context_release_all(&dead);
+    context_free_all(&dead);
     ctx_release(c);
   }
   return true;

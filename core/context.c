@@ -132,11 +132,11 @@ void context_free_upwards(ctx_context *c)
   }
 }
 
-void context_release_all(struct list *dead)
+void context_free_all(struct list *dead)
 {
   struct list_link *k;
   while ((k = list_pop(dead)) != NULL)
-    ctx_release(context_of_node(LIST_ELEMENT(k, struct node, sibling)));
+    context_free_upwards(context_of_node(LIST_ELEMENT(k, struct node, sibling)));
 }
 
 ctx_context *ctx_retain(ctx_context *c)
@@ -152,8 +152,7 @@ static bool is_ours_alone(ctx_context *c)
 {
   struct node *n = &c->node;
   if (!node_can_end(n) || n->kind == NODE_MERGE || !state_is_done(context_state(c))) return false;
-  bool alone = node_is_alone(n) && n->marks == 0;
-  return alone && tree_unlink_alone(n); /* race: somebody finds it there */
+  return node_is_alone(n) && tree_unlink_alone(n); /* race: somebody finds it there */
 }
 
 void ctx_release(ctx_context *c)

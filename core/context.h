@@ -79,6 +79,7 @@ struct merge_context {
   const struct merged_value *value; /* what the further parents see, sorted by key */
   size_t arrivals;                  /* both for deadline.c; under the walk lock */
   uint8_t stage;
+  ctx__atomic born;     /* it hangs on all its parents; before that nobody is shown it */
   struct node member[]; /* each holds its parent */
 };
 
@@ -188,11 +189,11 @@ void context_begin(ctx_context *c, int64_t deadline_ns);
 /* Takes 'c', which can end and nobody else holds, off all that it hangs on. */
 void context_unlink(ctx_context *c);
 
-/* Gives up the references in 'dead', which a walk has left. Hold no lock. */
-void context_release_all(struct list *dead);
-
 /* Frees 'c', whose last reference is gone, and the ancestors that only it has kept. Calls drop
  * functions: hold no lock. */
 void context_free_upwards(ctx_context *c);
+
+/* The same with all in 'dead', which a walk has left, by their 'sibling'. */
+void context_free_all(struct list *dead);
 
 #endif

@@ -170,14 +170,12 @@ static struct merge_context *merge_at(struct list_link *k)
   return merge_context_of(context_of_node(LIST_ELEMENT(k, struct node, sibling)));
 }
 
-/* A merge that nobody else holds any more: no walk is to find it. */
+/* Gives up the reference on a merge; if that is the last, it goes to the dead. */
 static void let_go(struct moving *m, struct merge_context *merge)
 {
   struct node *n = &merge->context.node;
   put(m, merge, STAGE_UNMET);
-  if (node_release_unless_last(n)) return; /* race: released meanwhile */
-  context_unlink(&merge->context);
-  list_append(m->dead, &n->sibling);
+  if (node_release(n)) list_append(m->dead, &n->sibling); /* race: released meanwhile */
 }
 
 static void let_all_go(struct moving *m)

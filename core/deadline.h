@@ -42,7 +42,7 @@ bool deadline_follow(ctx_context *c);
 
 /*
  * deadline_move: gives 'd' this own deadline, and all below it what follows. Call with the
- * walk lock; what is put into 'dead' is released after it is dropped. False: 'd' is done.
+ * walk lock; what is put into 'dead' is to be freed after it is dropped. False: 'd' is done.
  */
 bool deadline_move(struct deadline_context *d, int64_t own_ns, struct list *dead);
 

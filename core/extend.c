@@ -23,7 +23,7 @@ int ctx_extend(ctx_context *c, int64_t deadline_ns)
   tree_walk_begin(&e->tree);
   bool live = deadline_move(deadline_context_of(c), deadline_ns, &dead);
   tree_walk_end(&e->tree);
-  context_release_all(&dead);
+  context_free_all(&dead);
   if (!live) return ECANCELED;
   (void)ctx_err(c); /* where that instant is past, it ends here */
   return 0;

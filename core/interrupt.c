@@ -41,10 +41,10 @@ static bool put(ctx_engine *e, ctx_context *c)
     ctx_context *in = CTX__LOAD(&e->signaled[i]);
     if (in == NULL && CTX__CAS(&e->signaled[i], &in, c)) return true; /* race: for the place */
     if (in != c) continue;
-    node_release(&c->node); /* not the last one: the caller has another */
+    node_release_held(&c->node);
     return true;
   }
-  node_release(&c->node);
+  node_release_held(&c->node);
   return false;
 }
 

@@ -148,7 +148,8 @@ static bool bear_done(ctx_context *c, size_t n, ctx_context *const parents[])
   return false;
 }
 
-/* 'up' has ended just now, and does not know 'c' any more; but others do. */
+/* 'up' has ended just now, and does not know 'c' any more; but walks do. Nobody else: there is nothing below
+ * 'c', and nothing waits for it. */
 static void end_with(ctx_context *c, struct node *up)
 {
   CTX__LOCK(&c->node.lock);
@@ -171,6 +172,7 @@ static void hang_all(struct merge_context *m)
   deadline_follow(c);
   if (state_is_done(context_state(c)))              /* race: it ends meanwhile */
     CTX__STORE(&c->deadline_ns, deadline_above(c)); /* of one that has ended it does not follow */
+  CTX__STORE(&m->born, 1);
 }
 
 ctx_context *ctx_merge(size_t n, ctx_context *const parents[])
@@ -188,6 +190,7 @@ ctx_context *ctx_merge(size_t n, ctx_context *const parents[])
   m->members = n;
   m->arrivals = 0;
   m->stage = 0;
+  m->born = 0;
   init_members(m, parents);
   collect_values(m, parents);
   context_begin(c, CTX_NEVER);

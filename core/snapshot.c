@@ -107,6 +107,12 @@ static bool is_first(ctx_snapshot *s, const ctx_context *c)
 
 /* ---- who is there ----------------------------------------------------- */
 
+/* A merge that is being born may be ended by what it hangs on already, and that ends nothing below it. */
+static bool is_born(struct node *n)
+{
+  return n->kind != NODE_MERGE || CTX__LOAD(&merge_context_of(context_of_node(n))->born) != 0;
+}
+
 /* Adds the children of the one at 'i' that are linked to it: as many as there is room for. How
  * many there are. */
 static size_t add_linked(ctx_snapshot *s, size_t i)
@@ -118,7 +124,8 @@ static size_t add_linked(ctx_snapshot *s, size_t i)
   struct list_link *k = live ? n->children.first : NULL;
   for (; k != NULL; k = list_after(&n->children, k)) {
     struct node *child = LIST_ELEMENT(k, struct node, sibling), *hung = node_hung(child);
-    if (state_is_done(CTX__LOAD(&hung->state))) continue;
+    if (state_is_done(CTX__LOAD(&hung->state)) || !is_born(hung))
+      continue; /* race: with its birth */
     seen++;
     if (s->count == s->room || !node_retain_unless_dead(hung)) continue; /* race: as below */
     add(s, context_of_node(hung), i);

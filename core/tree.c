@@ -53,6 +53,11 @@ void node_retain(struct node *n)
   if (CTX__LOAD_RELAXED(&n->refs) < REFS_FOREVER) CTX__ADD(&n->refs, NODE_REF);
 }
 
+void node_release_held(struct node *n)
+{
+  if (CTX__LOAD_RELAXED(&n->refs) < REFS_FOREVER) CTX__SUB_RELEASE(&n->refs, NODE_REF);
+}
+
 void node_immortalize(struct node *n)
 {
   CTX__STORE(&n->refs, REFS_FOREVER);
@@ -69,31 +74,18 @@ static bool leave_to_children(struct node *n)
   return left;
 }
 
-/* True: it was not the last reference. False: it was, and is given up only with 'last'. */
-static bool release(struct node *n, bool last)
+bool node_release(struct node *n)
 {
   uint32_t refs = CTX__LOAD(&n->refs);
   for (;;) {
-    if (refs >= REFS_FOREVER) return true;
+    if (refs >= REFS_FOREVER) return false;
     if (refs == NODE_REF + NODE_HELD_BELOW) {
-      if (leave_to_children(n)) return true;
+      if (leave_to_children(n)) return false;
       refs = CTX__LOAD(&n->refs);
-    } else if (refs == NODE_REF && !last) {
-      return false;
     } else if (CTX__CAS(&n->refs, &refs, refs - NODE_REF)) { /* race: for it */
-      return refs != NODE_REF;
+      return refs == NODE_REF;
     }
   }
-}
-
-bool node_release(struct node *n)
-{
-  return !release(n, true);
-}
-
-bool node_release_unless_last(struct node *n)
-{
-  return release(n, false);
 }
 
 bool node_retain_unless_dead(struct node *n)
@@ -148,9 +140,9 @@ void tree_unlink(struct node *n)
 bool tree_unlink_alone(struct node *n)
 {
   struct node *up = node_up(n);
-  if (up == NULL) return true;
+  if (up == NULL) return n->marks == 0;
   CTX__LOCK(&up->lock);
-  bool alone = node_is_alone(n);
+  bool alone = node_is_alone(n) && n->marks == 0;
   if (alone) unlink_locked(up, n); /* race: with who finds it there */
   CTX__UNLOCK(&up->lock);
   return alone;
@@ -172,12 +164,12 @@ void tree_take_out(struct node *n)
   CTX__UNLOCK(&up->lock);
 }
 
-/* Gives up the reference on what 'n' stands for, which lies below 'up'. If that is the last one, it
- * goes to 'dead', and false: it lies there no longer. */
+/* Gives up the reference on what 'n' stands for, which lies below 'up'. If that was the last one, it
+ * goes to 'dead', and false: 'n' lies there no longer. */
 static bool let_go_locked(struct node *up, struct node *n, struct list *dead)
 {
   struct node *hung = node_hung(n);
-  if (node_release_unless_last(hung)) return true; /* race: with the last release */
+  if (!node_release(hung)) return true; /* race: with the last release */
   take_out_locked(up, n);
   list_append(dead, &hung->sibling);
   return false;

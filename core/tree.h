@@ -135,7 +135,12 @@ void node_retain(struct node *n);
 /* From now on the references of 'n' are not counted. */
 void node_immortalize(struct node *n);
 
-/* True: that was the last reference, no child holds the node, and the caller is to free it. */
+/* Gives up a reference where somebody else, or a child, holds 'n' to the end of the call. Takes no lock: for
+ * signal handlers. */
+void node_release_held(struct node *n);
+
+/* True: that was the last reference, no child holds the node, and the caller is to free it: what those
+ * did who gave up theirs has happened before. */
 bool node_release(struct node *n);
 
 /* Whether nobody but the caller has a reference, or ever had a child there. */
@@ -143,10 +148,6 @@ static inline bool node_is_alone(const struct node *n)
 {
   return CTX__LOAD(&n->refs) == NODE_REF;
 }
-
-/* Gives up a reference that is not the last; false: it is, and is still held. What those did
- * who gave up theirs has happened before: the caller may free. */
-bool node_release_unless_last(struct node *n);
 
 /* For who finds 'n' by a link, whose lock it holds. False: it is being freed. */
 bool node_retain_unless_dead(struct node *n);
@@ -164,8 +165,8 @@ bool tree_link_locked(struct node *up, struct node *child);
  * on, and so holds no longer. Its 'last' says whether that is to be freed with it. */
 void tree_unlink(struct node *n);
 
-/* The same with 'n' of which the caller has a reference, if it is alone: who finds it otherwise finds
- * it there. False: it is not. */
+/* The same with 'n' of which the caller has a reference, if it is alone, and its owner has put no mark on
+ * it: who finds it otherwise finds it there. False: it is not. */
 bool tree_unlink_alone(struct node *n);
 
 /* Takes 'n', which nobody holds, off the node it hangs on; from now on it holds its parent by a
@@ -178,10 +179,10 @@ void tree_join(struct tree *t);
 void tree_walk_begin(struct tree *t);
 void tree_walk_end(struct tree *t);
 
-/* What a walk leaves to its caller, by their 'sibling' and with a reference on each. */
+/* What a walk leaves to its caller, by their 'sibling'. */
 struct tree_rest {
-  struct list dead;   /* nobody else holds them, and no walk finds them any more */
-  struct list spared; /* live ones of NODE_GRACE whose up has ended */
+  struct list dead;   /* their last reference is gone: to be freed */
+  struct list spared; /* live ones of NODE_GRACE whose up has ended; with a reference on each */
 };
 
 /* A walk below a root that ends what it finds. */

@@ -37,7 +37,7 @@ TEST(node_at_the_limit)
   CHECK(node_retain_unless_dead(&n));
   CHECK_INT(CTX__LOAD(&n.refs), FOREVER);
   CHECK(!node_release(&n));
-  CHECK(node_release_unless_last(&n));
+  node_release_held(&n);
   CHECK_INT(CTX__LOAD(&n.refs), FOREVER);
 }
 
@@ -47,7 +47,7 @@ TEST(node_below_the_limit)
   node_init(&n, NODE_CANCEL, 0, NULL);
   CTX__STORE(&n.refs, FOREVER - NODE_REF);
   CHECK(!node_release(&n));
-  CHECK(node_release_unless_last(&n));
+  node_release_held(&n);
   CHECK_INT(CTX__LOAD(&n.refs), FOREVER - 3 * NODE_REF);
 }
 

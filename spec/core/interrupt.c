@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE 1
 
+#include "context.h"
 #include "system.h"
 #include "world.h"
 
@@ -16,6 +17,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <time.h>
+#include <unistd.h>
 
 #if defined(__linux__) && !defined(CTX__PORTABLE)
 #include <sys/timerfd.h>
@@ -203,6 +205,31 @@ TEST(seventeenth_refused)
   CHECK(ask(c[PLACES]));
   CHECK_INT(ctx_engine_poll(w.engine), 1);
   for (int i = 0; i <= PLACES; i++) ctx_release(c[i]);
+  world_close(&w);
+}
+
+/* Its children alone hold the context, and the handler has interrupted who has its lock. */
+TEST(no_lock_is_taken)
+{
+  struct world w;
+  ctx_context *bg = host(&w), *c[PLACES], *above = ctx_with_cancel(bg), *below;
+  below = ctx_with_cancel(above);
+  ctx_release(above);
+  for (int i = 0; i < PLACES; i++) CHECK(ask(c[i] = ctx_with_cancel(bg)));
+  alarm(PATIENCE_S);
+  CTX__LOCK(&above->node.lock);
+  CHECK(!ask(above)); /* all places are taken */
+  CTX__UNLOCK(&above->node.lock);
+  CHECK_INT(ctx_engine_poll(w.engine), PLACES);
+  CTX__LOCK(&above->node.lock);
+  CHECK(ask(above));
+  CHECK(ask(above)); /* it has got one */
+  CTX__UNLOCK(&above->node.lock);
+  alarm(0);
+  CHECK_INT(ctx_engine_poll(w.engine), 1);
+  CHECK(ctx_done(below));
+  ctx_release(below);
+  for (int i = 0; i < PLACES; i++) ctx_release(c[i]);
   world_close(&w);
 }
 
@@ -490,6 +517,7 @@ static const struct test tests[] = {
   T(refused, "what is done, or has no end of its own, is refused"),
   T(refused_without_driver, "without a thread that runs it is refused"),
   T(seventeenth_refused, "sixteen wait for the driver, the seventeenth is refused"),
+  T(no_lock_is_taken, "a handler takes no lock, whoever holds the context"),
   T(same_again_and_again, "the same context takes one place"),
   T(held_until_canceled, "the driver holds the context until it is canceled"),
   T(close_lets_go, "a close lets go of what was asked for"),

@@ -22,7 +22,7 @@
 static const struct scenario *const tables[] = {
   litmus_scenarios, chance_scenarios, lock_scenarios,    cancel_scenarios,    expiry_scenarios,
   extend_scenarios, merge_scenarios,  life_scenarios,    hook_scenarios,      wait_scenarios,
-  driver_scenarios, signal_scenarios, mailbox_scenarios, semaphore_scenarios,
+  driver_scenarios, signal_scenarios, mailbox_scenarios, semaphore_scenarios, snapshot_scenarios,
 };
 
 bool tracing;

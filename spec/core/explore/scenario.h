@@ -38,7 +38,7 @@ struct scenario {
 extern const struct scenario lock_scenarios[], cancel_scenarios[], expiry_scenarios[],
   extend_scenarios[], merge_scenarios[], life_scenarios[], hook_scenarios[], wait_scenarios[],
   driver_scenarios[], signal_scenarios[], litmus_scenarios[], chance_scenarios[],
-  mailbox_scenarios[], semaphore_scenarios[];
+  mailbox_scenarios[], semaphore_scenarios[], snapshot_scenarios[];
 
 #define EXPECT(ok) explore_expect((ok), #ok, EXPLORE_HERE)
 #define EXPECT_INT(a, b) explore_expect_int((a), (b), #a " == " #b, EXPLORE_HERE)

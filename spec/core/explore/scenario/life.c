@@ -103,27 +103,6 @@ static void walked_tracked(void)
   cancel_meets(h, release_child);
 }
 
-static void release_parent_and_look(void *arg)
-{
-  struct house *h = arg;
-  ctx_release(h->parent);
-  ctx_snapshot *s = ctx_snapshot_take(ctx_engine_background(h->engine));
-  EXPECT(ctx_snapshot_count(s) <= 2);
-  ctx_snapshot_free(s);
-}
-
-/* Who looks at the tracked asks each what it hangs on. */
-static void shown(void)
-{
-  struct house *h = new_house();
-  ctx_engine_track(h->engine, true);
-  ctx_release(h->child);
-  h->child = ctx_with_cancel(h->parent);
-  together(h, release_child, release_parent_and_look, NULL);
-  close_engine(h);
-  CTX__FREE(h);
-}
-
 static void unlinked(void)
 {
   struct house *h = new_house();
@@ -214,8 +193,6 @@ const struct scenario life_scenarios[] = {
   {"release-walk-branch", "and one that the cancel comes back to", walked_branch,
    .bound = COMPLETE},
   {"release-walk-tracked", "and one that has a deadline and is tracked", walked_tracked,
-   .bound = COMPLETE},
-  {"release-shown", "or while somebody looks at the tracked, and what it has held is gone", shown,
    .bound = COMPLETE},
   {"release-parent", "a child's cancel may meet the parent's last release", unlinked,
    .bound = COMPLETE},

@@ -349,6 +349,42 @@ static void passed_by_second(void)
   end_family(f);
 }
 
+/* ---- others are let in before the walk comes to the merge -------------------------------- */
+
+enum { CROWD = 63 };
+
+static void extend_b(void *arg)
+{
+  struct family *f = arg;
+  ctx_extend(f->b, LATER + 1);
+}
+
+/* 'm' hangs on 'a' and 'b', and on 'a' 'crowd' others before it. */
+static void let_in(struct family *f, int crowd, part *other)
+{
+  ctx_context *before[CROWD];
+  for (int i = 0; i < crowd; i++) before[i] = ctx_with_cancel(f->a);
+  bear_merge(f);
+  together(f, cancel_a, release_merge, other, NULL);
+  for (int i = 0; i < crowd; i++) ctx_release(before[i]);
+  end_family(f);
+}
+
+/* The walk of the cancel holds the merge last, and somebody walks along its other parent. */
+static void let_in_and_moved(void)
+{
+  let_in(new_family(), CROWD, extend_b);
+}
+
+/* The same walk comes to the merge again, because a grace period begins above it. */
+static void let_in_and_spared(void)
+{
+  struct family *f = new_family();
+  ctx_release(f->b);
+  f->b = ctx_with_grace(f->a, GRACE);
+  let_in(f, CROWD - 1, NULL);
+}
+
 const struct scenario merge_scenarios[] = {
   {"merge-cancel", "K1 C1 two parents end at once, each with all below", both_parents,
    .bound = COMPLETE},
@@ -366,6 +402,9 @@ const struct scenario merge_scenarios[] = {
   {"merge-move", "K1 D13 it may end while the deadline of one is moved", merge_moved,
    .bound = COMPLETE},
   {"merge-move-release", "K1 D13 or be let go", merge_moved_released, .bound = COMPLETE},
+  {"merge-crowd-move", "K1 D13 it may be let go amid many, while another parent is moved",
+   let_in_and_moved, .bound = 2},
+  {"merge-crowd-grace", "K1 G1 or is outlived", let_in_and_spared, .bound = 3},
   {"grace-cancel", "G1 it and its parent may be canceled at once", both_canceled_alone,
    .bound = COMPLETE},
   {"grace-cancel-child", "G1 and so with a child", both_canceled, .bound = COMPLETE},
