@@ -142,8 +142,8 @@ bool tree_unlink_alone(struct node *n)
   struct node *up = node_up(n);
   if (up == NULL) return n->marks == 0;
   CTX__LOCK(&up->lock);
-  bool alone = node_is_alone(n) && n->marks == 0;
-  if (alone) unlink_locked(up, n); /* race: with who finds it there */
+  bool alone = node_is_alone(n) && n->marks == 0; /* race: with who finds it there */
+  if (alone) unlink_locked(up, n);                /* race: the same */
   CTX__UNLOCK(&up->lock);
   return alone;
 }
