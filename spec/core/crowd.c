@@ -20,7 +20,7 @@ enum { STEPS = 40000, STACK = 512 * 1024 };
 enum { STEPS = 200000, STACK = 64 * 1024 };
 #endif
 
-enum { THREADS = 4, PLACES = 24, UPS = 3 };
+enum { THREADS = 4, PLACES = 24, UPS = 3, CHILDREN = 70 };
 
 struct table {
   struct world w;
@@ -145,17 +145,38 @@ static void step_wait(struct member *m)
   ctx_release(c);
 }
 
-/* The live tree below one: a parent comes before its children, and nobody twice. */
+/* The live tree below one: a parent comes before its children. One that is found is put into the table. */
 static void step_show(struct member *m)
 {
   ctx_context *c = pick(m);
   ctx_engine_track(m->t->w.engine, below(&m->seed, 4) != 0);
   ctx_snapshot *s = need(ctx_snapshot_take(c));
-  for (size_t i = 1; i < ctx_snapshot_count(s); i++) {
+  size_t n = ctx_snapshot_count(s);
+  for (size_t i = 1; i < n; i++) {
     const ctx_snapshot_entry *e = ctx_snapshot_at(s, i);
     CHECK(e->parent < i && e->depth == ctx_snapshot_at(s, e->parent)->depth + 1);
   }
+  put(m, ctx_retain(ctx_snapshot_at(s, (size_t)below(&m->seed, (int64_t)n))->context));
   ctx_snapshot_free(s);
+  ctx_release(c);
+}
+
+/* So many below one that a walk lets others in. */
+static void step_crowd(struct member *m)
+{
+  ctx_context *c = pick(m), *child[CHILDREN];
+  for (int i = 0; i < CHILDREN; i++) child[i] = need(make(m, (ctx_context *[UPS]){c, c, c}));
+  step_cancel(m);
+  for (int i = 0; i < CHILDREN; i++) ctx_release(child[i]);
+  ctx_release(c);
+}
+
+/* The driver cancels it, if there is one; else the next poll. */
+static void step_signal(struct member *m)
+{
+  ctx_context *c = pick(m);
+  ctx_cancel_from_signal(c);
+  if (below(&m->seed, 2) == 0) ctx_engine_poll(m->t->w.engine);
   ctx_release(c);
 }
 
@@ -169,6 +190,7 @@ static void step_name(struct member *m)
   uint64_t id = ctx_id(c);
   CHECK(id != 0 && ctx_id(c) == id);
   ctx_track_site("s");
+  if (below(&m->seed, 4) == 0) CHECK(ctx_fd(c) >= 0);
   ctx_release(c);
 }
 
@@ -176,7 +198,7 @@ static void *work(void *arg)
 {
   struct member *m = arg;
   for (int i = 0; i < STEPS; i++) {
-    int64_t what = below(&m->seed, 34);
+    int64_t what = below(&m->seed, 36);
     if (what < 16)
       step_make(m);
     else if (what < 20)
@@ -191,8 +213,12 @@ static void *work(void *arg)
       step_wait(m);
     else if (what < 33)
       step_show(m);
-    else
+    else if (what < 34)
       step_name(m);
+    else if (what < 35)
+      step_signal(m);
+    else if (below(&m->seed, 8) == 0)
+      step_crowd(m);
   }
   return NULL;
 }
