@@ -50,8 +50,8 @@ bool annex_track(ctx_context *c);
 /* Puts 'c', of which all is in its place now, among those that are tracked, if it is one. */
 void annex_publish(ctx_context *c);
 
-/* Takes 'c', which nobody holds, out of those that are tracked again: before it leaves the node it hangs
- * on, and holds nothing above it any more, because who finds 'c' among them looks there. */
+/* Takes 'c', which nobody holds, out of those that are tracked again: before it leaves the node it
+ * hangs on, and holds nothing above it any more, because who finds 'c' among them looks there. */
 void annex_unpublish(ctx_context *c);
 
 /* Frees the annex, if any, of a context that nobody knows any more; its descriptor is closed. */

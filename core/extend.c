@@ -23,8 +23,7 @@ int ctx_extend(ctx_context *c, int64_t deadline_ns)
   tree_walk_begin(&e->tree);
   bool live = deadline_move(deadline_context_of(c), deadline_ns, &dead);
   tree_walk_end(&e->tree);
-  context_free_all(&dead);
-  if (!live) return ECANCELED;
-  (void)ctx_err(c); /* where that instant is past, it ends here */
-  return 0;
+  if (live) (void)ctx_err(c); /* where that instant is past, it ends here */
+  context_free_all(&dead);    /* a drop function may release the caller's reference */
+  return live ? 0 : ECANCELED;
 }

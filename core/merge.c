@@ -148,8 +148,8 @@ static bool bear_done(ctx_context *c, size_t n, ctx_context *const parents[])
   return false;
 }
 
-/* 'up' has ended just now, and does not know 'c' any more; but walks do. Nobody else: there is nothing below
- * 'c', and nothing waits for it. */
+/* 'up' has ended just now, and does not know 'c' any more; but walks do. Nobody else: there is
+ * nothing below 'c', and nothing waits for it. */
 static void end_with(ctx_context *c, struct node *up)
 {
   CTX__LOCK(&c->node.lock);

@@ -107,7 +107,8 @@ static bool is_first(ctx_snapshot *s, const ctx_context *c)
 
 /* ---- who is there ----------------------------------------------------- */
 
-/* A merge that is being born may be ended by what it hangs on already, and that ends nothing below it. */
+/* A merge that is being born may be ended by what it hangs on already, and that ends nothing below
+ * it. */
 static bool is_born(struct node *n)
 {
   return n->kind != NODE_MERGE || CTX__LOAD(&merge_context_of(context_of_node(n))->born) != 0;

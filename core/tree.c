@@ -140,7 +140,7 @@ void tree_unlink(struct node *n)
 bool tree_unlink_alone(struct node *n)
 {
   struct node *up = node_up(n);
-  if (up == NULL) return n->marks == 0;
+  if (up == NULL) return true; /* it holds what is above it to the end, whoever looks there */
   CTX__LOCK(&up->lock);
   bool alone = node_is_alone(n) && n->marks == 0; /* race: with who finds it there */
   if (alone) unlink_locked(up, n);                /* race: the same */
@@ -164,8 +164,8 @@ void tree_take_out(struct node *n)
   CTX__UNLOCK(&up->lock);
 }
 
-/* Gives up the reference on what 'n' stands for, which lies below 'up'. If that was the last one, it
- * goes to 'dead', and false: 'n' lies there no longer. */
+/* Gives up the reference on what 'n' stands for, which lies below 'up'. If that was the last one,
+ * it goes to 'dead', and false: 'n' lies there no longer. */
 static bool let_go_locked(struct node *up, struct node *n, struct list *dead)
 {
   struct node *hung = node_hung(n);
@@ -290,7 +290,8 @@ struct node *tree_next(struct tree_walk *w)
 /* ---- the walk that only looks -------------------------------------------- */
 
 /* The first from 'k' on below 'up', which is locked, that is live and is not being freed; what it
- * stands for is retained. Of many that are done, one is given now and then: others are let in. */
+ * stands for is retained. Of many that are done one is given now and then, for the caller to pass
+ * over: so others are let in. */
 static struct node *retain_from(struct node *up, struct list_link *k)
 {
   for (unsigned passed = 1; k != NULL; passed++, k = list_after(&up->children, k)) {

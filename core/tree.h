@@ -135,12 +135,12 @@ void node_retain(struct node *n);
 /* From now on the references of 'n' are not counted. */
 void node_immortalize(struct node *n);
 
-/* Gives up a reference where somebody else, or a child, holds 'n' to the end of the call. Takes no lock: for
- * signal handlers. */
+/* Gives up a reference where somebody else, or a child, holds 'n' to the end of the call. Takes no
+ * lock: for signal handlers. */
 void node_release_held(struct node *n);
 
-/* True: that was the last reference, no child holds the node, and the caller is to free it: what those
- * did who gave up theirs has happened before. */
+/* True: that was the last reference, no child holds the node, and the caller is to free it: what
+ * those did who gave up theirs has happened before. */
 bool node_release(struct node *n);
 
 /* Whether nobody but the caller has a reference, or ever had a child there. */
@@ -165,8 +165,8 @@ bool tree_link_locked(struct node *up, struct node *child);
  * on, and so holds no longer. Its 'last' says whether that is to be freed with it. */
 void tree_unlink(struct node *n);
 
-/* The same with 'n' of which the caller has a reference, if it is alone, and its owner has put no mark on
- * it: who finds it otherwise finds it there. False: it is not. */
+/* The same with 'n' of which the caller has a reference, if it is alone, and its owner has put no
+ * mark on it: who finds it otherwise finds it there. False: it is not. */
 bool tree_unlink_alone(struct node *n);
 
 /* Takes 'n', which nobody holds, off the node it hangs on; from now on it holds its parent by a
@@ -181,7 +181,9 @@ void tree_walk_end(struct tree *t);
 
 /* What a walk leaves to its caller, by their 'sibling'. */
 struct tree_rest {
-  struct list dead;   /* their last reference is gone: to be freed */
+  struct list dead;   /* those without a reference, and so without children: nobody retains them any
+                         more. A merge may yet lie among the children of its other parents: a walk
+                         that comes by ends it, and leaves its 'sibling' alone. To be freed */
   struct list spared; /* live ones of NODE_GRACE whose up has ended; with a reference on each */
 };
 

@@ -291,7 +291,8 @@ static struct list_link *merge(struct list_link *a, struct list_link *b)
   return merged;
 }
 
-/* merged[i], of those that are used, is empty or made of 2^i runs: a binary counter of the runs seen. */
+/* merged[i], of those that are used, is empty or made of 2^i runs: a binary counter of the runs
+ * seen. */
 static struct list_link *sort_chain(struct list_link *chain)
 {
   struct list_link *merged[COUNTER_MAX], *all = NULL;
@@ -357,11 +358,11 @@ static void begin_moving(struct wheel *w, unsigned place)
 }
 
 /*
- * Entries leave a list for others below, from its two ends in turn. Each entry is a cache miss, and who takes
- * one out writes to the next: so that is on its way when its turn comes, while the other end is
- * moved, and those of other levels. The back comes first, because it is found by the front.
- * What comes from the front goes to the back, what comes from the back to the front: a list is at most
- * rotated, and sorting two runs is one merge.
+ * Entries leave a list for others below, from its two ends in turn. Each entry is a cache miss,
+ * and who takes one out writes to the next: so that is on its way when its turn comes, while the
+ * other end is moved, and those of other levels. The back comes first, because it is found by the
+ * front. What comes from the front goes to the back, what comes from the back to the front: a list
+ * is at most rotated, and sorting two runs is one merge.
  */
 static struct list_link *take_end(struct list *l, bool front)
 {

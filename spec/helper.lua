@@ -50,8 +50,14 @@ function helper.interpreter()
   return os.getenv "LUA_COMMAND" or helper.quote(arg[first])
 end
 
+--- Whether that is valgrind, which is slow, and opens files of its own.
+-- @treturn boolean
+function helper.is_valgrind()
+  return helper.interpreter():find("valgrind", 1, true) ~= nil
+end
+
 --- Runs a script in another process, with this one's Lua and its paths.
--- What hangs is killed after 30 seconds.
+-- What hangs is killed after 30 seconds, under valgrind after 300.
 -- @tparam string source
 -- @tparam ?string options of the interpreter
 -- @tparam ?string environment `NAME=value`s, for the shell
@@ -67,7 +73,7 @@ function helper.script(source, options, environment)
     "LUA_PATH_5_4=" .. helper.quote(package.path),
     "LUA_CPATH_5_4=" .. helper.quote(package.cpath),
     environment or "",
-    "$(command -v timeout >/dev/null && echo timeout 30)",
+    "$(command -v timeout >/dev/null && echo timeout " .. (helper.is_valgrind() and 300 or 30) .. ")",
     helper.interpreter(), options or "", helper.quote(name), "2>&1",
   }, " ")))
   local output = pipe:read "a"

@@ -45,7 +45,7 @@ local script = [[
 describe("the module", function()
   it("opens no file, and looks for none, once it is loaded", function()
     local sees = is_there "strace -e trace=%file true 2>&1 | grep execve"
-    if not sees then return pending "strace cannot look here" end
+    if not sees or helper.is_valgrind() then return pending "strace cannot look here" end
     local trace, name = os.tmpname(), os.tmpname()
     local file <close> = assert(io.open(name, "w"))
     file:write(script):flush()

@@ -12,8 +12,8 @@
  * is one handle for it at a time, found by the address of the context, as for those that
  * were given to C.
  *
- * Knows ctx.h, registry.h, loop.h, keep.h, wait.h, link.h, convert.h, error.h. cancel.h, value.h and query.h stand on
- * it.
+ * Knows ctx.h, registry.h, loop.h, keep.h, wait.h, link.h, convert.h, error.h. cancel.h, value.h
+ * and query.h stand on it.
  */
 #ifndef CTX_BINDING_HANDLE_H
 #define CTX_BINDING_HANDLE_H

@@ -53,8 +53,8 @@ void keep_push(lua_State *L, const void *key)
 
 /* ---- tasks -------------------------------------------------------------- */
 
-/* A place in the table on top, where to put something does not fail any more. A script may have changed the
- * row: then two tasks get one place, and one of them is not found. */
+/* A place in the table on top, where to put something does not fail any more. A script may have
+ * changed the row: then two tasks get one place, and one of them is not found. */
 static lua_Integer take_place(lua_State *L, struct loop *l)
 {
   lua_Integer place = l->free_place;

@@ -17,7 +17,8 @@
  * Contexts end on any thread; what that means here comes by letter, and the loop's own
  * thread receives it. So all of this is only ever touched on the thread of its state.
  *
- * drive.h moves it. Knows platform.h, ctx.h, list.h, block.h, registry.h, mailbox.h, poller.h and quota.h.
+ * drive.h moves it. Knows platform.h, ctx.h, list.h, block.h, registry.h, mailbox.h, poller.h and
+ * quota.h.
  */
 #ifndef CTX_BINDING_LOOP_H
 #define CTX_BINDING_LOOP_H
@@ -118,7 +119,7 @@ struct loop *loop_known(lua_State *L);
 /* What the registry of this state has for its loop now; NULL: nothing, or what a script has put there. */
 struct loop *loop_find(lua_State *L);
 
-/* The same, and pushes its user value 'n'; NULL: nothing is pushed. Raises nothing. */
+/* As loop_find, and pushes its user value 'n'; NULL: nothing is pushed. Raises nothing. */
 struct loop *loop_find_value(lua_State *L, int n);
 
 /* As loop_of, and the engine of its world in front: both raise when the state that closes has closed

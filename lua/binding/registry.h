@@ -1,9 +1,9 @@
 /*
  * registry - what the module keeps in the registry of Lua
  *
- * Tables at addresses of ours: of metatables, of what one file alone needs, and a weak one, by which a
- * userdata is found again by an address that C has of it. A script with the debug library can
- * put anything there: so whoever reads from it tests what he finds.
+ * Tables at addresses of ours: of metatables, of what one file alone needs, and a weak one, by
+ * which a userdata is found again by an address that C has of it. A script with the debug library
+ * can put anything there: so whoever reads from it tests what he finds.
  *
  * Knows nothing but Lua.
  */
@@ -33,8 +33,8 @@ void registry_push_memory(lua_State *L);
  * made while the state closes, in a finalizer: then who closes the loop does. */
 void registry_remember_late(lua_State *L, const void *key, int index);
 
-/* Finalizes what is remembered: Lua does not, where that was made while the state closes. A finalizer
- * calls this, and nothing raises. */
+/* Finalizes what is remembered: Lua does not, where that was made while the state closes. A
+ * finalizer calls this, and nothing raises. */
 void registry_finalize_remembered(lua_State *L);
 
 #endif

@@ -92,7 +92,8 @@ struct waiter *wait_check(lua_State *L, const char *what, bool in_library);
 struct waiter *wait_begin(lua_State *L, const char *what);
 struct waiter *wait_begin_copied(lua_State *L, const char *what);
 
-/* Pushes what is anchored as the userdata of 'w'; of a task, without raising: else nil. */
+/* Pushes what is anchored as the userdata of 'w'; of a task that has not ended,
+ * without raising: else nil. */
 void waiter_push_userdata(lua_State *L, const struct waiter *w);
 
 /* Pushes the coroutine of 'w', from the table of anchors at 'anchors', or gives NULL as below. */

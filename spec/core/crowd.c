@@ -145,7 +145,8 @@ static void step_wait(struct member *m)
   ctx_release(c);
 }
 
-/* The live tree below one: a parent comes before its children. One that is found is put into the table. */
+/* The live tree below one: a parent comes before its children. One that is found is put into the
+ * table. */
 static void step_show(struct member *m)
 {
   ctx_context *c = pick(m);
