@@ -353,6 +353,48 @@ static double wake(long n)
   return (double)took[WAKES / 2];
 }
 
+/* ---- the core ---------------------------------------------------------------------------- */
+
+enum { ADDITIONS = 20000000 };
+
+/* Four additions a turn, each after the one before, or none after another. */
+#define ADD(a) \
+  a += i; \
+  __asm__ volatile("" : "+r"(a))
+
+static int64_t in_turn(void)
+{
+  uint64_t a = 0;
+  int64_t begun = bench_now();
+  for (uint64_t i = 0; i < ADDITIONS; i++) {
+    ADD(a);
+    ADD(a);
+    ADD(a);
+    ADD(a);
+  }
+  return bench_now() - begun;
+}
+
+static int64_t side_by_side(void)
+{
+  uint64_t a = 0, b = 0, c = 0, d = 0;
+  int64_t begun = bench_now();
+  for (uint64_t i = 0; i < ADDITIONS; i++) {
+    ADD(a);
+    ADD(b);
+    ADD(c);
+    ADD(d);
+  }
+  return bench_now() - begun;
+}
+
+/* How many additions the core makes at once: fewer while somebody else runs on it, too. */
+static double width(long n)
+{
+  (void)n;
+  return (double)in_turn() / (double)side_by_side();
+}
+
 static const struct workload workloads[] = {
   {"W1", come_and_go, "ns"}, {"W2", come_and_go_timed, "ns"},
   {"W3", load, "ns"},        {"W4", wide, "ns"},
@@ -360,7 +402,7 @@ static const struct workload workloads[] = {
   {"W7i", insert, "ns"},     {"W7c", in_order, "ns"},
   {"W7r", at_random, "ns"},  {"W8p", one_parent, "x"},
   {"W8o", own_parents, "x"}, {"W9", wake, "ns"},
-  {NULL, NULL, NULL}};
+  {"core", width, "x"},      {NULL, NULL, NULL}};
 
 int main(int argc, char **argv)
 {

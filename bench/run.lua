@@ -144,7 +144,21 @@ local function run(peer, workload, round)
 end
 
 for _, row in ipairs(rows) do samples[row[1]] = {} end
+samples.core = {}
+
+-- How many of 4 additions the core makes at once: half of them while a neighbour runs on it, too. Then
+-- code of many instructions is slow, and a floor of few is not.
+local SHARED = 3
+
+local function look_at_core(round)
+  run(peers[1], "core", round)
+  local width = samples.core.floor and samples.core.floor[round] or SHARED
+  if width >= SHARED then return end
+  io.stderr:write(("bench: somebody else uses the core: %.1f of 4 additions at once\n"):format(width))
+end
+
 for round = 1, rounds do
+  look_at_core(round)
   for _, row in ipairs(rows) do
     local workload, others = row[1], " ctx " .. row[2] .. " "
     if not workload:find " " and is_wanted(workload) then
@@ -213,6 +227,14 @@ local function facts(command)
   return text
 end
 
+local function core_line()
+  local width = sorted(samples.core.floor or {})
+  if #width == 0 then return "" end
+  local line = ("Of 4 additions the core made %.1f to %.1f at once."):format(width[1], width[#width])
+  if width[1] >= SHARED then return line end
+  return line .. " Somebody else used it, too: what has many instructions looks slow beside its floor."
+end
+
 local lines = only and {} or {
   "# What it costs",
   "",
@@ -227,6 +249,8 @@ for _, line in ipairs {
   ("%s, %s, %s, %s, Lua %s, rounds: %d, %s."):format(
     facts "sed -n 's/^model name.*: //p' /proc/cpuinfo", facts "nproc" .. " processors", facts "uname -s",
     facts "gcc --version", _VERSION:match "%S+$", rounds, os.date "!%Y-%m-%d"),
+  "",
+  core_line(),
   "",
   "| workload | what | floor | ctx | others | target | met |",
   "| --- | --- | ---: | ---: | --- | --- | --- |",
