@@ -278,7 +278,7 @@ uv     := $(shell pkg-config --libs libuv 2>/dev/null)
 demos  := $(if $(lualib),embed,$(info no library of Lua 5.4 to link: examples/embed.c is skipped; set LUA_LIB)) epoll
 measures := $(BUILD)/bench/check $(BUILD)/bench/latency # that B9 and D11 name: they are built
 guides := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/guide/*.c))
-shown  := $(demos:%=$(BUILD)/examples/%) $(guides) $(measures) \
+shown  := $(demos:%=$(BUILD)/examples/%) $(guides) \
           $(if $(uv),$(BUILD)/examples/libuv,$(info no libuv here: examples/libuv.c is skipped))
 endif
 c_programs := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard examples/*.c examples/guide/*.c bench/*.c))
@@ -354,7 +354,7 @@ demo test lint:
 	@sh .ci/deps $@
 	@$(MAKE) --no-print-directory run-$@
 
-run-demo: $(module) $(shown) $(jumps)
+run-demo: $(module) $(demos:%=$(BUILD)/examples/%) $(jumps)
 	@echo '== examples/work_tree.lua on the real clock'
 	@LD_PRELOAD=$(preload) $(lua) examples/work_tree.lua
 	@for file in examples/*.lua; do \
@@ -363,7 +363,7 @@ run-demo: $(module) $(shown) $(jumps)
 	done
 	@for name in $(demos); do echo; echo "== examples/$$name.c"; $(BUILD)/examples/$$name || exit; done
 
-run-test: $(module) $(tests) $(hosts) $(process) $(simulate) $(shown) $(jumps)
+run-test: $(module) $(tests) $(hosts) $(process) $(simulate) $(shown) $(measures) $(jumps)
 	@BUILD='$(BUILD)' SAN='$(SAN)' LUA='$(lua)' PRELOAD='$(preload)' RUNNER='$(RUNNER)' sh spec/run.sh --specs $(tests) $(hosts) $(process) $(simulate)
 
 # Which tests prove which rule, of the last make test.

@@ -140,7 +140,9 @@ local function run(peer, workload, round)
     end
   end
   pipe:close()
-  if n == 0 then missing[peer[1]] = peer.install or "make" end
+  if n > 0 then return end
+  missing[peer[1]] = peer.install or "make"
+  io.stderr:write(("bench: %s is not here: %s\n"):format(peer[1], missing[peer[1]]))
 end
 
 for _, row in ipairs(rows) do samples[row[1]] = {} end
