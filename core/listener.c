@@ -104,13 +104,15 @@ static ctx_cause *cause_of(int signal)
   return ctx_cause_new(text, (size_t)len, signal, NULL, NULL);
 }
 
-/* On the thread that is told of signals: whoever is canceled has left the list. Who comes while
+/* On the thread that is told of signals. Whoever is canceled has left the list. Who comes while
  * others are canceled waits for the next one. */
 static void received(int signal)
 {
   uint64_t newest = last_entered();
-  for (ctx_context *c; (c = find(signal, newest)) != NULL; ctx_release(c))
+  for (ctx_context *c; (c = find(signal, newest)) != NULL; ctx_release(c)) {
     ctx_cancel_at(c, cause_of(signal), CTX_ORIGIN_SIGNAL, NULL);
+    listener_leave(c); /* where it has ended while it was put into the list, it is there yet */
+  }
 }
 
 /* ---- making --------------------------------------------------------------- */

@@ -25,8 +25,8 @@ struct listener_context {
   uint64_t number;         /* grows in the list */
 };
 
-/* Takes 'l', which has ended with its node locked or is being freed, out of the list, if it is
- * still there; what nobody listens to any more is as it was before. */
+/* Takes 'l', which has ended or is being freed, out of the list, if it is still there; what nobody
+ * listens to any more is as it was before. */
 void listener_drop(struct listener_context *l);
 
 /* The same for any context that can end. */
