@@ -324,7 +324,7 @@ const struct scenario driver_scenarios[] = {
   {"driver-timer", "the thread wakes for the sooner of two timers, to the nanosecond", armed_sooner,
    .bound = COMPLETE},
   {"driver-four", "H2 and one may be stopped meanwhile", run_or_stopped, .bound = 3},
-  {"driver-five", "H2 and both of them", both_run_or_stopped, .bound = 3, .most = 7000000},
+  {"driver-five", "H2 and both of them", both_run_or_stopped, .bound = 3, .most = 3000000},
   {"driver-timers", "and so when two threads arm them", armed_by_two, .bound = COMPLETE},
   {"driver-disarm", "a timer fires or is disarmed, and then its memory is free", disarmed_in_time,
    .bound = COMPLETE, .time_passes = true},
