@@ -3,7 +3,7 @@
 #   make          the libraries build/libctx.a and .so, the module build/ctx/core.so,
 #                 and build/libctx_lua.a: the same for hosts that embed Lua
 #   make libs     what needs no Lua: libctx.a and .so
-#   make demo     S1 on the real clock, then every example on the virtual one
+#   make demo     examples: one on the real clock, all in Lua on the virtual one, two in C
 #   make test     C tests and specs; the last line is 'N passed, N failed'
 #   make conformance  which tests prove which rule; make test fails when one has none
 #   make explore  every schedule of small programs on the core; REPLAY=... runs one
@@ -25,7 +25,7 @@
 #   make test-install  tests of what they install
 #   make examples the examples in C, into build/examples
 #   make soak-races  a million rounds of each race of two threads
-#   make bench    what it costs, beside floors and peers: bench/README.md; QUICK=1; ONLY=W2
+#   make bench    what it costs, beside floors and peers: bench/README.md; QUICK=1, or ONLY=W2
 #   make bench-sweep  the workloads that have a size from 10 to 10 million, and pictures of that
 #   make bench-deps  installs the peers that Debian has; copas is luarocks'
 #   make bench-latency  a table of docs/latency.md
@@ -321,9 +321,12 @@ $(BUILD)/bench/go: $(wildcard bench/peers/go/*)
 $(BUILD)/bench/libev $(BUILD)/bench/libuv $(BUILD)/bench/glib: $(BUILD)/bench/%: bench/peers/%.c
 	@mkdir -p $(@D)
 	$(quiet)$(CC) -O2 -g -o $@ $< $(libs_$*)
+ifneq ($(and $(filter bench,$(MAKECMDGOALS)),$(QUICK),$(ONLY)),)
+$(error bench: QUICK=1 and ONLY=$(ONLY) do not go together: give one of them)
+endif
 bench: $(benches) $(peers:%=$(BUILD)/bench/%) $(module)
 	@mkdir -p bench/results
-	@LUA='$(lua)' $(lua) bench/run.lua $(BUILD) $(BENCH_ROUNDS) $(if $(QUICK),QUICK,$(ONLY))
+	@LUA='$(lua)' $(lua) bench/run.lua $(BUILD) $(BENCH_ROUNDS) $(if $(QUICK),QUICK,'$(ONLY)')
 bench-sweep: $(benches) $(peers:%=$(BUILD)/bench/%)
 	@mkdir -p bench/results
 	@$(lua) bench/plot.lua "$$($(lua) bench/sweep.lua $(BUILD))"

@@ -6,7 +6,7 @@
 -- what is compared has met the same noise. A figure of the table is the best of the rounds; a ratio is
 -- the median of the ratios in each. The samples go to bench/results/DATE.tsv, the table to bench/README.md.
 
-local build, rounds, only = arg[1], tonumber(arg[2]) or 7, arg[3]
+local build, rounds, only = arg[1], tonumber(arg[2]) or 7, arg[3] ~= "" and arg[3] or nil
 local lua = os.getenv "LUA" or "lua5.4"
 
 -- ---- who takes part ---------------------------------------------------------------------------
@@ -105,9 +105,10 @@ local meaning = {
 
 if only and only ~= "QUICK" then
   local names, any = {}, false
-  for i, row in ipairs(rows) do
-    names[i] = row[1]:match "^%S+"
-    any = any or is_wanted(names[i])
+  for _, row in ipairs(rows) do
+    local name = row[1]
+    if not name:find " " then names[#names + 1] = name end
+    any = any or is_wanted(name:match "^%S+")
   end
   if not any then
     io.stderr:write(("bench: there is no workload %s, only %s\n"):format(only, table.concat(names, " ")))

@@ -2,7 +2,8 @@
  * embed - one request, four threads, two of them with Lua
  *
  * A request has an id and a deadline. Its context goes to two workers in C and two that
- * run a Lua state each. Main cancels it once all are at work, and joins them.
+ * run a Lua state each. Main cancels it once all are at work, and joins them. Lua is to find the
+ * module by LUA_PATH and LUA_CPATH.
  */
 #include "ctx.h"
 #include "ctx_lua.h"
@@ -19,6 +20,7 @@ struct worker {
   ctx_context *c;       /* what it works under */
   ctx_context *started; /* canceled by the worker: main waits for that */
   char report[200];
+  bool failed;
   pthread_t thread;
 };
 
@@ -83,8 +85,9 @@ static void *run_lua(void *arg)
   if (status == LUA_OK) {
     lua_pushlightuserdata(L, w);
     lua_pushcclosure(L, started, 1);
-    lua_pcall(L, 1, 1, 0); /* its answer and its error are both a report */
+    status = lua_pcall(L, 1, 1, 0); /* its answer and its error are both a report */
   }
+  w->failed = status != LUA_OK;
   snprintf(w->report, sizeof w->report, "%s", lua_tostring(L, -1));
   ctx_cancel(w->started); /* should the script have failed before */
   lua_close(L);
@@ -99,6 +102,7 @@ int main(void)
   static const char *const names[] = {"c 1", "c 2", "lua 1", "lua 2"};
   enum { WORKERS = sizeof names / sizeof *names };
   struct worker workers[WORKERS];
+  bool failed = false;
 
   for (int i = 0; i < WORKERS; i++) {
     struct worker *w = &workers[i];
@@ -112,6 +116,7 @@ int main(void)
   for (int i = 0; i < WORKERS; i++) {
     pthread_join(workers[i].thread, NULL);
     printf("%s: %s\n", names[i], workers[i].report);
+    failed |= workers[i].failed;
     ctx_release(workers[i].started);
   }
   ctx_release(c);
@@ -124,5 +129,5 @@ int main(void)
     ctx_wait(ctx_background(), CTX_MS(1));
   }
   printf("main: all joined, %d contexts are left\n", (int)left.contexts);
-  return 0;
+  return failed;
 }
