@@ -21,7 +21,8 @@ static size_t size_of(const ctx_context *c)
   }
 }
 
-void context_unlink(ctx_context *c)
+/* Takes 'c' off all that it hangs on. */
+static void unlink_all(ctx_context *c)
 {
   if (c->node.kind != NODE_MERGE) {
     tree_unlink(&c->node);
@@ -36,7 +37,7 @@ void context_unlink(ctx_context *c)
 static void disappear(ctx_context *c)
 {
   bool done = state_is_done(context_state(c));
-  context_unlink(c);
+  unlink_all(c);
   if (done) return;
   listener_leave(c);
   if (context_has_wish(c)) engine_disarm(c->engine, &deadline_context_of(c)->wish);

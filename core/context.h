@@ -186,9 +186,6 @@ bool context_hang(ctx_context *c, int64_t own_ns, bool past);
 /* Gives 'c', which nobody knows, this effective deadline. */
 void context_begin(ctx_context *c, int64_t deadline_ns);
 
-/* Takes 'c', which can end and nobody else holds, off all that it hangs on. */
-void context_unlink(ctx_context *c);
-
 /* Frees 'c', whose last reference is gone, and the ancestors that only it has kept. Calls drop
  * functions: hold no lock. */
 void context_free_upwards(ctx_context *c);

@@ -140,7 +140,7 @@ void tree_unlink(struct node *n)
 bool tree_unlink_alone(struct node *n)
 {
   struct node *up = node_up(n);
-  if (up == NULL) return true; /* it holds what is above it to the end, whoever looks there */
+  if (up == NULL) return n->marks == 0; /* by its mark it may be found elsewhere, as live yet */
   CTX__LOCK(&up->lock);
   bool alone = node_is_alone(n) && n->marks == 0; /* race: with who finds it there */
   if (alone) unlink_locked(up, n);                /* race: the same */

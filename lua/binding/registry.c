@@ -18,16 +18,21 @@ void registry_set_metatable(lua_State *L, const void *key)
   lua_setmetatable(L, -2);
 }
 
+void registry_add_weak(lua_State *L, const void *key, const char *mode)
+{
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushstring(L, mode);
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, key);
+}
+
 /* ---- what is found by its address ---------------------------------------- */
 
 void registry_open(lua_State *L)
 {
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "v");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &memory_key);
+  registry_add_weak(L, &memory_key, "v");
 }
 
 void registry_push_memory(lua_State *L)

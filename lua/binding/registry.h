@@ -24,6 +24,9 @@ int registry_refuse(lua_State *L);
 void registry_push_table(lua_State *L, const void *key);
 void registry_set_metatable(lua_State *L, const void *key);
 
+/* Puts a new table at 'key', weak as 'mode' says. */
+void registry_add_weak(lua_State *L, const void *key, const char *mode);
+
 /* The weak table, from addresses to userdata: finds one again by its address. */
 void registry_remember(lua_State *L, const void *key, int index);
 void registry_push_remembered(lua_State *L, const void *key);

@@ -196,12 +196,7 @@ static int bind_value(lua_State *L)
 
 static void make_key_boxes(lua_State *L)
 {
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "kv");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &key_boxes);
+  registry_add_weak(L, &key_boxes, "kv");
   lua_newtable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &host_boxes);
   lua_createtable(L, 0, 2);

@@ -2,8 +2,8 @@
  * crowd - threads that make, move, end, ask and let go contexts of every kind, all in one tree
  *
  * They share a table of contexts: each step takes some from it as parents, puts a new one in
- * the place of another, or ends or moves one. What must hold at any moment is stated there; in
- * the end nothing is left. For the rest there are the sanitizers.
+ * the place of another, or ends, moves, shows or names one. What must hold at any moment is stated
+ * there; in the end nothing is left. For the rest there are the sanitizers.
  */
 #define _GNU_SOURCE 1
 

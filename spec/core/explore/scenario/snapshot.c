@@ -139,6 +139,22 @@ static void ended(void)
   end_view(v);
 }
 
+static void look_at_root(void *arg)
+{
+  struct view *v = arg;
+  v->seen = ctx_snapshot_take(ctx_engine_background(v->engine));
+}
+
+/* Who hangs on nothing is found among the tracked alone. */
+static void ended_at_root(void)
+{
+  struct view *v = new_view();
+  ctx_engine_track(v->engine, true);
+  v->child = ctx_with_cancel(ctx_engine_background(v->engine));
+  together(v, cancel_and_release_child, look_at_root, NULL);
+  end_view(v);
+}
+
 /* ---- merges ---------------------------------------------------------------------------- */
 
 static void bear_merge(void *arg)
@@ -211,6 +227,7 @@ const struct scenario snapshot_scenarios[] = {
   {"snapshot-track", "N3 who was not tracked at its birth is not there, whoever has found it",
    numbered, .bound = COMPLETE},
   {"snapshot-end", "N3 who is found may end, and be let go", ended, .bound = COMPLETE},
+  {"snapshot-end-root", "N3 and so where it hangs on nothing", ended_at_root, .bound = COMPLETE},
   {"snapshot-birth", "N3 K1 who hangs something below what was found sees it end", born,
    .bound = 3},
   {"snapshot-move", "N3 D13 who is found while its deadline is moved ends with what it hangs on",
